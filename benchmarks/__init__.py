@@ -1,1 +1,3 @@
-"""Benchmarks: each module runs alone as `python -m benchmarks.NAME [--json]` and reports through `benchmarks.report`."""
+"""Benchmarks: each module runs alone as `python -m benchmarks.NAME [--json]` and reports through
+`benchmarks.report`.
+"""

@@ -1,7 +1,7 @@
 """How every benchmark reports: progress on stderr, a readable table, and one JSON object as the last line of stdout.
 
-A result is also kept as text under `benchmarks/results/NAME.txt` with its date and the machine it was measured on, so that a
-figure quoted elsewhere can be traced to a run.
+A result is also kept as text under `benchmarks/results/NAME.txt` with its date and the machine it was measured on,
+so that a figure quoted elsewhere can be traced to a run.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def progress(text: str) -> None:
 def finish(name: str, result: dict[str, Any], json_only: bool = False) -> None:
     """Report the result of the benchmark `name`.
 
-    Prints a readable table (left out with `json_only`), writes `results/NAME.txt`, and prints the result as one line of JSON, the
-    last on stdout. `machine` and `python` are added when the result has none.
+    Prints a readable table (left out with `json_only`), writes `results/NAME.txt`, and prints the result as one
+    line of JSON, the last on stdout. `machine` and `python` are added when the result has none.
     """
     described = machine()
     full: dict[str, Any] = {"machine": described, "python": described["python"], **result}

@@ -59,7 +59,7 @@ class SecurityError(DlmsError):
         return self.what
 
 
-class ServiceRefused(DlmsError):
+class ServiceRefused(DlmsError):  # noqa: N818  # a refusal is named as a clause
     """The server answered a GET, SET or ACTION with a result other than success."""
 
     def __init__(self, result: IntEnum, what: str = "") -> None:
@@ -72,8 +72,10 @@ class ServiceRefused(DlmsError):
         return f"{self.what}: {name}" if self.what else name
 
 
-class AssociationRefused(DlmsError):
-    """The server did not open the association: result and diagnostic of the AARE, or what the xDLMS layer said instead."""
+class AssociationRefused(DlmsError):  # noqa: N818  # a refusal is named as a clause
+    """The server did not open the association: result and diagnostic of the AARE, or what the xDLMS layer said
+    instead.
+    """
 
     def __init__(self, result: int, diagnostic: int | None = None, what: str = "") -> None:
         super().__init__(result, diagnostic, what)
@@ -89,8 +91,10 @@ class AssociationRefused(DlmsError):
         return "none" if self.diagnostic is None else str(int(self.diagnostic))
 
 
-class PeerException(DlmsError):
-    """The server sent an ExceptionResponse; `invocation_counter` is the one it expects, when it says so (service error 6)."""
+class PeerException(DlmsError):  # noqa: N818  # a refusal is named as a clause
+    """The server sent an ExceptionResponse; `invocation_counter` is the one it expects, when it says so (service
+    error 6).
+    """
 
     def __init__(self, state_error: int, service_error: int, invocation_counter: int | None = None) -> None:
         super().__init__(state_error, service_error, invocation_counter)
@@ -100,4 +104,5 @@ class PeerException(DlmsError):
 
     def __str__(self) -> str:
         counter = "" if self.invocation_counter is None else f", expected invocation counter {self.invocation_counter}"
-        return f"exception response (state error {int(self.state_error)}, service error {int(self.service_error)}{counter})"
+        where = f"state error {int(self.state_error)}, service error {int(self.service_error)}"
+        return f"exception response ({where}{counter})"
