@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from meterops.protocols.dlms.axdr import decode_octets, encode_octets
 from meterops.protocols.dlms.errors import DecodeError, EncodeError, SecurityError, SecurityFault
 from meterops.protocols.dlms.security.gcm import BROADCAST, GcmKey
 from meterops.protocols.dlms.security.keys import KeyRing, unwrap_key
@@ -99,8 +100,8 @@ class SignedApdu:
         return (
             bytes((EnvelopeTag.GENERAL_SIGNING,))
             + self._header()
-            + octet_string(self.content)
-            + octet_string(self.signature)
+            + encode_octets(self.content)
+            + encode_octets(self.signature)
         )
 
     def is_signed_by(self, ring: KeyRing) -> bool:
@@ -113,7 +114,7 @@ class SignedApdu:
             raise SecurityError("no verification key of the partner is known", SecurityFault.NO_KEY)
         header = self._header()
         tag = bytes((EnvelopeTag.GENERAL_SIGNING,))
-        with_length = header + octet_string(self.content)
+        with_length = header + encode_octets(self.content)
         texts = (header + self.content, with_length, tag + with_length)
         key = ring.verification
         return any(is_signed(key, text, self.signature) for text in texts)
@@ -135,22 +136,22 @@ class SignedApdu:
 
     def _header(self) -> bytes:
         fields = (self.transaction_id, self.originator, self.recipient, self.date_time, self.other_information)
-        return b"".join(map(octet_string, fields))
+        return b"".join(map(encode_octets, fields))
 
 
 def seal_glo(tag: int, protected: bytes) -> bytes:
     """Put a protected text behind the glo- tag of the service `tag`."""
-    return _service_specific(GLO_TAG, tag) + octet_string(protected)
+    return _service_specific(GLO_TAG, tag) + encode_octets(protected)
 
 
 def seal_ded(tag: int, protected: bytes) -> bytes:
     """Put a protected text behind the ded- tag of the service `tag`."""
-    return _service_specific(DED_TAG, tag) + octet_string(protected)
+    return _service_specific(DED_TAG, tag) + encode_octets(protected)
 
 
 def seal_general(tag: EnvelopeTag, title: bytes, protected: bytes) -> bytes:
     """Put a protected text into a general-glo- or general-ded-ciphering APDU sent by `title`."""
-    return bytes((tag, len(title))) + title + octet_string(protected)
+    return bytes((tag, len(title))) + title + encode_octets(protected)
 
 
 def is_protected(apdu: bytes) -> bool:
@@ -165,11 +166,11 @@ def open_envelope(apdu: bytes) -> Envelope:
         raise DecodeError("an APDU has at least a tag", 0)
     tag = apdu[0]
     if tag in SERVICE_OF_GLO or tag in SERVICE_OF_DED:
-        content, _ = read_octet_string(apdu, 1, "ciphered service")
+        content, _ = decode_octets(apdu, 1, "ciphered service")
         return Envelope(tag, content, dedicated=tag in SERVICE_OF_DED)
     if tag in (EnvelopeTag.GENERAL_GLO_CIPHERING, EnvelopeTag.GENERAL_DED_CIPHERING):
-        title, offset = read_octet_string(apdu, 1, "system title")
-        content, _ = read_octet_string(apdu, offset, "ciphered service")
+        title, offset = decode_octets(apdu, 1, "system title")
+        content, _ = decode_octets(apdu, offset, "ciphered service")
         return Envelope(tag, content, title, dedicated=tag == EnvelopeTag.GENERAL_DED_CIPHERING)
     if tag == EnvelopeTag.GENERAL_CIPHERING:
         return _open_general_ciphering(apdu)
@@ -183,7 +184,7 @@ def open_signed(apdu: bytes) -> SignedApdu:
     fields = []
     offset = 1
     for name in (*_HEADER_FIELDS, "content", "signature"):
-        value, offset = read_octet_string(apdu, offset, name)
+        value, offset = decode_octets(apdu, offset, name)
         fields.append(value)
     return SignedApdu(*fields)
 
@@ -201,7 +202,7 @@ def _open_general_ciphering(apdu: bytes) -> Envelope:
     offset = 1
     fields = []
     for name in _HEADER_FIELDS:
-        value, offset = read_octet_string(apdu, offset, name)
+        value, offset = decode_octets(apdu, offset, name)
         fields.append(value)
     header = apdu[1:offset]
     wrapped: bytes | None = None
@@ -210,7 +211,7 @@ def _open_general_ciphering(apdu: bytes) -> Envelope:
         wrapped, broadcast, offset = _key_info(apdu, offset + 1)
     else:
         offset += 1
-    content, _ = read_octet_string(apdu, offset, "ciphered content")
+    content, _ = decode_octets(apdu, offset, "ciphered content")
     return Envelope(apdu[0], content, fields[1], False, fields[2], header, wrapped, broadcast)
 
 
@@ -221,39 +222,11 @@ def _key_info(apdu: bytes, offset: int) -> tuple[bytes | None, bool, int]:
         return None, _octet(apdu, offset + 1, "key-id") == 1, offset + 2
     if choice == 1:
         _octet(apdu, offset + 1, "kek-id")
-        wrapped, offset = read_octet_string(apdu, offset + 2, "wrapped key")
+        wrapped, offset = decode_octets(apdu, offset + 2, "wrapped key")
         return wrapped, False, offset
     if choice == 2:
         raise SecurityError("key agreement is not supported", SecurityFault.UNSUPPORTED)
     raise DecodeError(f"key-info choice {choice} is unknown", offset)
-
-
-def octet_string(value: bytes) -> bytes:
-    """Encode octets behind their A-XDR length."""
-    size = len(value)
-    if size < 0x80:
-        return size.to_bytes(1, "big") + value
-    if size < 0x100:
-        return b"\x81" + size.to_bytes(1, "big") + value
-    if size < 0x10000:
-        return b"\x82" + size.to_bytes(2, "big") + value
-    return b"\x84" + size.to_bytes(4, "big") + value
-
-
-def read_octet_string(buf: bytes, offset: int, what: str) -> tuple[bytes, int]:
-    """Read octets behind a length (long forms accepted for short lengths) and return them with the next offset."""
-    length = _octet(buf, offset, f"length of the {what}")
-    start = offset + 1
-    if length >= 0x80:
-        octets = length & 0x7F
-        if not 1 <= octets <= 4 or start + octets > len(buf):
-            raise DecodeError(f"length of the {what}", offset)
-        length = int.from_bytes(buf[start : start + octets], "big")
-        start += octets
-    end = start + length
-    if end > len(buf):
-        raise DecodeError(f"{what}: {length} octets announced, {len(buf) - start} there", offset)
-    return bytes(buf[start:end]), end
 
 
 def _octet(buf: bytes, offset: int, what: str) -> int:
