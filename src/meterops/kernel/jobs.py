@@ -116,9 +116,10 @@ def release(*, owner: str, keys: Iterable[str] | None = None) -> None:
     (held if keys is None else held.filter(key__in=list(keys))).delete()
 
 
-def is_holder(*, owner: str, key: str, now: datetime) -> bool:
-    """Whether `owner` holds `key` now; inside a transaction the row stays locked, so the answer stays true."""
-    return Lease.objects.select_for_update().filter(key=key, owner=owner, leased_until__gt=now).exists()
+def held(*, owner: str, keys: Iterable[str], now: datetime) -> set[str]:
+    """Which of the keys `owner` holds now. Inside a transaction their rows stay locked, so the answer stays true."""
+    rows = Lease.objects.select_for_update().filter(key__in=list(keys), owner=owner, leased_until__gt=now)
+    return set(rows.values_list("key", flat=True))
 
 
 def finish(
@@ -133,9 +134,9 @@ def postpone(*, owner: str, job_ids: Sequence[int], now: datetime, due_at: datet
     return _held(owner, job_ids, now).update(due_at=due_at, attempts=F("attempts") + 1)
 
 
-def cancel(*, now: datetime, kind: str, ids: Sequence[int], outcome: str = "") -> int:
-    """Cancel ready jobs whoever holds them; the holder notices when it next asks."""
-    rows = Job.objects.filter(kind=kind, id__in=list(ids), state=JobState.READY)
+def cancel(*, now: datetime, kind: str, unique_names: Sequence[str], outcome: str = "") -> int:
+    """Cancel ready jobs by their names, whoever holds them; the holder notices when it next asks."""
+    rows = Job.objects.filter(kind=kind, unique_name__in=list(unique_names), state=JobState.READY)
     return rows.update(state=JobState.CANCELLED, finished_at=now, outcome=outcome)
 
 

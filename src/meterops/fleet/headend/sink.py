@@ -1,0 +1,115 @@
+"""Gathers what sessions bring home as columns, and says which meters' outcomes become durable with them."""
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from meterops.fleet.headend.errors import ErrorClass
+from meterops.fleet.headend.route_runner import MeterTask
+
+
+@dataclass(slots=True)
+class SessionRecord:
+    """One session as the lake keeps it. Times in epoch seconds, durations in milliseconds."""
+
+    end_device_id: int
+    route_id: int
+    operation_id: str
+    lane: int
+    started_at: float
+    duration_ms: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    apdus: int = 0
+    round_trips: int = 0
+    error_class: ErrorClass | None = None
+    error_detail: str = ""
+    readings: int = 0
+    attempt: int = 1
+    clock_drift_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes true of a meter's jobs once its rows are durable."""
+
+    task: MeterTask
+    error: ErrorClass | None
+    profile_read_until: int | None
+    events_read_until: int | None
+
+
+@dataclass(slots=True)
+class Harvest:
+    """Rows gathered since the last flush, column by column, and the settlements that wait for them."""
+
+    meter: array[int] = field(default_factory=lambda: array("i"))
+    reading_type: array[int] = field(default_factory=lambda: array("h"))
+    at: array[int] = field(default_factory=lambda: array("q"))
+    value: array[int] = field(default_factory=lambda: array("q"))
+    quality: array[int] = field(default_factory=lambda: array("h"))
+    events: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    sessions: list[SessionRecord] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
+
+    def add_column(self, meter: int, reading_type: int, at: list[int], values: list[int], quality: list[int]) -> None:
+        """Add n readings of one type: `at` in epoch seconds, `values` in thousandths of the type's unit."""
+        count = len(at)
+        self.meter.extend([meter] * count)
+        self.reading_type.extend([reading_type] * count)
+        self.at.extend(at)
+        self.value.extend(values)
+        self.quality.extend(quality)
+
+    def add_reading(self, meter: int, reading_type: int, at: int, value: int, quality: int = 0) -> None:
+        """Add one reading."""
+        self.meter.append(meter)
+        self.reading_type.append(reading_type)
+        self.at.append(at)
+        self.value.append(value)
+        self.quality.append(quality)
+
+    @property
+    def rows(self) -> int:
+        """How many reading rows wait."""
+        return len(self.at)
+
+    def __bool__(self) -> bool:
+        return bool(self.settlements or self.sessions or self.events or self.at)
+
+    def reading_columns(self) -> dict[str, Any] | None:
+        """The readings as numpy columns for the lake."""
+        if not self.at:
+            return None
+        return {
+            "end_device_id": np.frombuffer(self.meter, dtype=np.int32),
+            "reading_type": np.frombuffer(self.reading_type, dtype=np.int16),
+            "ts": np.frombuffer(self.at, dtype=np.int64).astype("datetime64[s]"),
+            "value": np.frombuffer(self.value, dtype=np.int64),
+            "quality": np.frombuffer(self.quality, dtype=np.int16),
+        }
+
+    def session_columns(self) -> dict[str, Any] | None:
+        """The sessions as columns for the lake; `clock_drift_ms` is None where the clock was not read."""
+        if not self.sessions:
+            return None
+        return {
+            "end_device_id": np.array([s.end_device_id for s in self.sessions], dtype=np.int32),
+            "route_id": np.array([s.route_id for s in self.sessions], dtype=np.int32),
+            "operation_id": [s.operation_id for s in self.sessions],
+            "lane": np.array([s.lane for s in self.sessions], dtype=np.int16),
+            "started_at": np.array([int(s.started_at * 1000) for s in self.sessions], dtype="datetime64[ms]"),
+            "duration_ms": np.array([s.duration_ms for s in self.sessions], dtype=np.int32),
+            "bytes_sent": np.array([s.bytes_sent for s in self.sessions], dtype=np.int32),
+            "bytes_received": np.array([s.bytes_received for s in self.sessions], dtype=np.int32),
+            "apdus": np.array([s.apdus for s in self.sessions], dtype=np.int32),
+            "round_trips": np.array([s.round_trips for s in self.sessions], dtype=np.int32),
+            "outcome": np.array([0 if s.error_class is None else 1 for s in self.sessions], dtype=np.int16),
+            "error_class": [s.error_class or "" for s in self.sessions],
+            "error_detail": [s.error_detail[:500] for s in self.sessions],
+            "readings": np.array([s.readings for s in self.sessions], dtype=np.int32),
+            "attempt": np.array([s.attempt for s in self.sessions], dtype=np.int16),
+            "clock_drift_ms": [s.clock_drift_ms for s in self.sessions],
+        }
