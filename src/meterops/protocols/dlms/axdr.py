@@ -293,6 +293,11 @@ def _plain_sequence(buf: bytes, offset: int, depth: int) -> tuple[list[Any], int
     return values, offset
 
 
+def end_of(buf: bytes, offset: int = 0) -> int:
+    """Find where the value at `offset` ends."""
+    return _plain(buf, offset, 0)[1]
+
+
 def to_plain(data: Data) -> Any:
     """Turn a `Data` tree into natives, as `decode_plain` gives them."""
     value = data.value

@@ -163,9 +163,10 @@ def decode_epoch(buf: bytes, offset: int = 0, default_deviation_minutes: int = 0
     hundredths are dropped. A date with an unspecified part, or one that does not exist, is a `DecodeError`.
     """
     try:
-        year, month, day, _, hour, minute, second, _, deviation, _ = _DATE_TIME.unpack_from(buf, offset)
+        fields: tuple[int, ...] = _DATE_TIME.unpack_from(buf, offset)
     except struct.error:
         raise DecodeError("date-time: cut short", offset) from None
+    year, month, day, _, hour, minute, second, _, deviation, _ = fields
     if deviation == UNSPECIFIED_DEVIATION:
         deviation = default_deviation_minutes
     return days_since_1970(year, month, day) * _SECONDS_A_DAY + seconds_of_day(hour, minute, second) + deviation * 60
