@@ -1,5 +1,6 @@
 """The kernel's tables: audit entries, facts on their way, hints for screens, jobs and the leases on them."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -112,3 +113,19 @@ class Beat(models.Model):
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField()
     status = models.JSONField(default=dict)
+
+
+class AccessToken(models.Model):
+    """A program's right to act as a user. Only the digest of the token is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="access_tokens")
+    purpose = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64, unique=True)
+    prefix = models.CharField(max_length=12)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-created_at",)

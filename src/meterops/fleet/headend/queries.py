@@ -49,7 +49,9 @@ class OperationView:
         if self.state is not OperationState.RUNNING and not self.total:
             return 1.0
         opened = (self.succeeded + self.failed) / self.total if self.total else 0.0
-        return min(1.0, max(opened if self.routes_done else 0.0, self.routes_done / self.routes if self.routes else 0.0))
+        return min(
+            1.0, max(opened if self.routes_done else 0.0, self.routes_done / self.routes if self.routes else 0.0)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,320 @@
+"""`meterops read | sessions | schedule | operations`: reading meters and seeing how it goes."""
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from meterops.interfaces.cli.output import (
+    EXIT_FAILED,
+    AsJson,
+    answers_refusals,
+    local_time,
+    print_json,
+    print_table,
+    refuse,
+)
+from meterops.interfaces.cli.state import open_state, shell_actor
+
+if TYPE_CHECKING:
+    from meterops.fleet.headend.api import OperationResult
+
+schedule_app = typer.Typer(no_args_is_help=True, help="When which contents are read from which meters.")
+operations_app = typer.Typer(no_args_is_help=True, help="Fleet operations: what is being done, and how far it is.")
+
+
+def register(app: typer.Typer) -> None:
+    """Hang the commands into the main program."""
+    app.command("read")(read)
+    app.command("sessions")(sessions)
+    app.add_typer(schedule_app, name="schedule")
+    app.add_typer(operations_app, name="operations")
+
+
+@answers_refusals
+def read(
+    meters: Annotated[list[str], typer.Argument(help="Serial numbers, mRIDs or ids of end devices.")],
+    content: Annotated[
+        list[str] | None,
+        typer.Option("--content", "-c", help="clock, alarms, registers, load_profile, events. All when not given."),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for answers; 0 returns at once with the operation.")
+    ] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Read meters now, ahead of scheduled work, and print what they answer. Exit code 1 when one did not."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+    from meterops.fleet.inventory import api as inventory
+    from meterops.kernel.clock import utc_now
+
+    found = {name: inventory.find_end_device(name) for name in meters}
+    if missing := [name for name, device in found.items() if device is None]:
+        refuse(f"No end device is known as {', '.join(missing)}.")
+    devices = {device.id: device for device in found.values() if device is not None}
+    try:
+        contents = headend.in_session_order(content or [str(one) for one in headend.Content])
+    except ValueError as error:
+        refuse(f"{error}: a content is one of {', '.join(headend.Content)}.", 2)
+    operation = headend.request_read(end_device_ids=list(devices), actor=shell_actor(), at=utc_now(), contents=contents)
+    if wait <= 0:
+        print_json({"operation": str(operation)}) if as_json else typer.echo(f"Operation {operation} is in line.")
+        return
+    result = _wait_for(operation, wait, len(devices), quiet=as_json)
+    failed = [i for i in devices if not result.results.get(str(i), {}).get("ok")]
+    if as_json:
+        named = {devices[int(key)].serial: value for key, value in result.results.items()}
+        print_json({"operation": str(operation), "state": result.state, "results": named})
+    else:
+        _print_results(result, {i: device.serial for i, device in devices.items()})
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _wait_for(operation: UUID, wait: float, count: int, *, quiet: bool) -> "OperationResult":
+    from meterops.fleet.headend import api as headend
+
+    until = time.monotonic() + wait
+    console = Console(stderr=True, quiet=quiet or count == 1)
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("read", total=count)
+        while True:
+            result = headend.operation_result(operation)
+            progress.update(bar, completed=len(result.results))
+            over = result.state is not headend.OperationState.RUNNING
+            if over or len(result.results) >= count or time.monotonic() > until:
+                return result
+            time.sleep(0.05)
+
+
+def _print_results(result: "OperationResult", serials: dict[int, str]) -> None:
+    for end_device_id, serial in serials.items():
+        answer = result.results.get(str(end_device_id))
+        if answer is None:
+            typer.echo(f"{serial}: no answer yet; is a worker running? (meterops operations show {result.id})")
+            continue
+        state = "read" if answer["ok"] else f"{answer['error']}: {answer['detail']}"
+        typer.echo(f"{serial}: {state} in {answer['duration_ms']} ms, {answer['round_trips']} round trips")
+        rows = [(r["name"], r["value"], r["unit"]) for r in answer.get("registers", [])]
+        if rows:
+            print_table(("Register", "Value", "Unit"), rows)
+        if answer.get("clock_drift_ms") is not None:
+            typer.echo(f"clock drift {answer['clock_drift_ms'] / 1000:+.1f} s")
+        if answer.get("profile_rows"):
+            typer.echo(f"load profile: {answer['profile_rows']} rows up to {answer['profile_until']}")
+
+
+@answers_refusals
+def sessions(
+    meter: Annotated[
+        str | None, typer.Argument(help="A serial number, mRID or id; every meter when not given.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only sessions that failed.")] = False,
+    error: Annotated[str, typer.Option(help="Only this error class, for example timeout.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show sessions, newest first: bytes, APDUs, round trips, outcome."""
+    open_state()
+    from meterops.fleet.inventory import api as inventory
+    from meterops.fleet.telemetry import api as telemetry
+
+    end_device_id = None
+    if meter is not None:
+        device = inventory.find_end_device(meter)
+        if device is None:
+            refuse(f"No end device is known as {meter}.")
+        end_device_id = device.id
+    rows = telemetry.list_sessions(
+        end_device_id=end_device_id, succeeded=False if failed else None, error_class=error, limit=limit
+    )
+    if as_json:
+        print_json(rows)
+        return
+    serials = inventory.serials_of([row.end_device_id for row in rows])
+    print_table(
+        ("Started", "Meter", "Outcome", "ms", "Sent", "Received", "APDUs", "Round trips", "Readings", "Detail"),
+        [
+            (
+                row.started_at,
+                serials.get(row.end_device_id, str(row.end_device_id)),
+                row.error_class or "ok",
+                row.duration_ms,
+                row.bytes_sent,
+                row.bytes_received,
+                row.apdus,
+                row.round_trips,
+                row.readings,
+                row.error_detail[:60],
+            )
+            for row in rows
+        ],
+        empty="No session yet. Is a schedule enabled (meterops schedule list) and a worker running (meterops doctor)?",
+    )
+
+
+@schedule_app.command("list")
+@answers_refusals
+def list_schedules(as_json: AsJson = False) -> None:
+    """Every schedule, its next slot and how the last one went."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+    from meterops.kernel.clock import utc_now
+
+    rows = headend.list_schedules(now=utc_now())
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("Schedule", "State", "Reads", "Every", "Next slot", "Last slot", "Read", "Failed", "Of"),
+        [
+            (
+                row.name,
+                "on" if row.enabled else "paused",
+                ", ".join(row.contents),
+                _span(row.period_s),
+                row.next_slot_at,
+                row.last_operation.slot_at if row.last_operation else None,
+                row.last_operation.succeeded if row.last_operation else None,
+                row.last_operation.failed if row.last_operation else None,
+                row.last_operation.total if row.last_operation else None,
+            )
+            for row in rows
+        ],
+        empty="No schedule yet. Make one: meterops schedule set NAME --every 900",
+    )
+
+
+@schedule_app.command("set")
+@answers_refusals
+def set_schedule(
+    name: Annotated[str, typer.Argument(help="The schedule's name; an existing one is changed.")],
+    every: Annotated[int, typer.Option(help="Period in seconds; 86400 is daily.")],
+    content: Annotated[
+        list[str] | None, typer.Option("--content", "-c", help="What to read; all when not given.")
+    ] = None,
+    offset: Annotated[int, typer.Option(help="Seconds after the period's start.")] = 0,
+    local: Annotated[bool, typer.Option("--local", help="A daily schedule follows the clock on the wall.")] = False,
+    window: Annotated[int, typer.Option(help="Seconds after which what is not read has failed.")] = 3600,
+    lookback: Annotated[
+        int, typer.Option(help="Seconds of load profile to fetch from a meter never read before.")
+    ] = 259_200,
+) -> None:
+    """Create or change a schedule."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+    from meterops.kernel.clock import utc_now
+
+    try:
+        contents = headend.in_session_order(content or [str(one) for one in headend.Content])
+    except ValueError as error:
+        refuse(f"{error}: a content is one of {', '.join(headend.Content)}.", 2)
+    wanted = headend.ScheduleSettings(
+        name=name,
+        contents=contents,
+        period_s=every,
+        offset_s=offset,
+        in_local_time=local,
+        window_s=window,
+        lookback_s=lookback,
+    )
+    headend.save_schedule(wanted=wanted, actor=shell_actor(), at=utc_now())
+    view = headend.get_schedule(name, now=utc_now())
+    typer.echo(f"Schedule {name} is saved; its next slot is {local_time(view.next_slot_at)}.")
+
+
+@schedule_app.command("pause")
+@answers_refusals
+def pause(name: str, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "") -> None:
+    """Stop a schedule from starting operations; what runs, runs on."""
+    _enable(name, False, reason)
+
+
+@schedule_app.command("resume")
+@answers_refusals
+def resume(name: str, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "") -> None:
+    """Let a paused schedule start again with its next slot."""
+    _enable(name, True, reason)
+
+
+def _enable(name: str, enabled: bool, reason: str) -> None:
+    open_state()
+    from meterops.fleet.headend import api as headend
+    from meterops.kernel.clock import utc_now
+
+    headend.set_schedule_enabled(name=name, enabled=enabled, actor=shell_actor(), at=utc_now(), reason=reason)
+    typer.echo(f"Schedule {name} is {'on' if enabled else 'paused'}.")
+
+
+@operations_app.command("list")
+@answers_refusals
+def list_operations(
+    schedule: Annotated[str, typer.Option(help="Only those of this schedule.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Operations, newest first."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+
+    rows = headend.list_operations(schedule=schedule, limit=limit)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("Created", "Operation", "Id", "State", "Routes done", "Routes", "Read", "Failed", "Of"),
+        [
+            (r.created_at, r.title, str(r.id), r.state, r.routes_done, r.routes, r.succeeded, r.failed, r.total)
+            for r in rows
+        ],
+        empty="No operation yet.",
+    )
+
+
+@operations_app.command("show")
+@answers_refusals
+def show_operation(operation: UUID, as_json: AsJson = False) -> None:
+    """One operation with its routes and why meters failed."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+
+    view = headend.get_operation(operation)
+    errors = headend.error_counts(operation)
+    routes = headend.list_route_jobs(operation)
+    if as_json:
+        print_json({"operation": view, "errors": errors, "routes": routes})
+        return
+    typer.echo(f"{view.title} ({view.state}): {view.succeeded:,} read, {view.failed:,} failed of {view.total:,} meters")
+    for name, count in errors.items():
+        typer.echo(f"  {name}: {count:,}")
+    print_table(
+        ("Route", "Read", "Failed", "Of", "Started", "Finished"),
+        [(r.route_id, r.succeeded, r.failed, r.total, r.started_at, r.finished_at) for r in routes],
+    )
+
+
+@operations_app.command("cancel")
+@answers_refusals
+def cancel(operation: UUID, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "") -> None:
+    """End an operation: no further session begins."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+    from meterops.kernel.clock import utc_now
+
+    headend.cancel_operation(operation_id=operation, actor=shell_actor(), at=utc_now(), reason=reason)
+    typer.echo(f"Operation {operation} is cancelled.")
+
+
+def _span(seconds: int) -> str:
+    span = timedelta(seconds=seconds)
+    if seconds % 86_400 == 0:
+        return f"{span.days} d"
+    if seconds % 3600 == 0:
+        return f"{seconds // 3600} h"
+    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
