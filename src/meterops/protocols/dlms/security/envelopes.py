@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from meterops.protocols.dlms.apdu.ciphered import DED_OF_PLAIN, GLO_OF_PLAIN, PLAIN_OF_DED, PLAIN_OF_GLO
 from meterops.protocols.dlms.axdr import decode_octets, encode_octets
 from meterops.protocols.dlms.errors import DecodeError, EncodeError, SecurityError, SecurityFault
 from meterops.protocols.dlms.security.gcm import BROADCAST, GcmKey
@@ -24,23 +25,6 @@ class EnvelopeTag(IntEnum):
     GENERAL_DED_CIPHERING = 0xDC
     GENERAL_CIPHERING = 0xDD
     GENERAL_SIGNING = 0xDF
-
-
-# xDLMS service tag -> glo- tag, and -> ded- tag.
-GLO_TAG: Final[dict[int, int]] = {
-    0x01: 0x21,
-    0x08: 0x28,
-    0x0E: 0x2E,
-    **{tag: tag + 8 for tag in (0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC5, 0xC7)},
-}
-DED_TAG: Final[dict[int, int]] = {
-    0x01: 0x41,
-    0x08: 0x48,
-    0x0E: 0x4E,
-    **{tag: tag + 16 for tag in (0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC5, 0xC7)},
-}
-SERVICE_OF_GLO: Final[dict[int, int]] = {glo: tag for tag, glo in GLO_TAG.items()}
-SERVICE_OF_DED: Final[dict[int, int]] = {ded: tag for tag, ded in DED_TAG.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +125,12 @@ class SignedApdu:
 
 def seal_glo(tag: int, protected: bytes) -> bytes:
     """Put a protected text behind the glo- tag of the service `tag`."""
-    return _service_specific(GLO_TAG, tag) + encode_octets(protected)
+    return _service_specific(GLO_OF_PLAIN, tag) + encode_octets(protected)
 
 
 def seal_ded(tag: int, protected: bytes) -> bytes:
     """Put a protected text behind the ded- tag of the service `tag`."""
-    return _service_specific(DED_TAG, tag) + encode_octets(protected)
+    return _service_specific(DED_OF_PLAIN, tag) + encode_octets(protected)
 
 
 def seal_general(tag: EnvelopeTag, title: bytes, protected: bytes) -> bytes:
@@ -157,7 +141,7 @@ def seal_general(tag: EnvelopeTag, title: bytes, protected: bytes) -> bytes:
 def is_protected(apdu: bytes) -> bool:
     """Whether an APDU is one of the ciphering envelopes (general-signing is not: it signs, it does not cipher)."""
     tag = apdu[0] if apdu else 0
-    return tag in SERVICE_OF_GLO or tag in SERVICE_OF_DED or 0xDB <= tag <= 0xDD
+    return tag in PLAIN_OF_GLO or tag in PLAIN_OF_DED or 0xDB <= tag <= 0xDD
 
 
 def open_envelope(apdu: bytes) -> Envelope:
@@ -165,9 +149,9 @@ def open_envelope(apdu: bytes) -> Envelope:
     if not apdu:
         raise DecodeError("an APDU has at least a tag", 0)
     tag = apdu[0]
-    if tag in SERVICE_OF_GLO or tag in SERVICE_OF_DED:
+    if tag in PLAIN_OF_GLO or tag in PLAIN_OF_DED:
         content, _ = decode_octets(apdu, 1, "ciphered service")
-        return Envelope(tag, content, dedicated=tag in SERVICE_OF_DED)
+        return Envelope(tag, content, dedicated=tag in PLAIN_OF_DED)
     if tag in (EnvelopeTag.GENERAL_GLO_CIPHERING, EnvelopeTag.GENERAL_DED_CIPHERING):
         title, offset = decode_octets(apdu, 1, "system title")
         content, _ = decode_octets(apdu, offset, "ciphered service")
