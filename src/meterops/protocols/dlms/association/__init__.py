@@ -1,0 +1,1 @@
+"""Application associations: the client's side and what it needs to know."""
