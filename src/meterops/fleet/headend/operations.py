@@ -228,6 +228,32 @@ def _enqueue(operation: FleetOperation, parts: dict[int, Sequence[int] | None], 
     )
 
 
+@transaction.atomic
+def run_schedule_now(*, name: str, actor: Actor, at: datetime) -> UUID:
+    """Start a schedule's operation now, besides its slots.
+
+    Raises:
+        ScheduleUnknown: when no schedule has that name.
+        NothingSelected: when there is nothing to read.
+    """
+    schedule = Schedule.objects.filter(name=name).first()
+    if schedule is None:
+        raise ScheduleUnknown(f"There is no schedule called {name}.")
+    operation = start_operation(
+        title=f"{name} (now)",
+        contents=in_session_order(schedule.contents),
+        lane=Lane(schedule.lane),
+        deadline_at=at + timedelta(seconds=schedule.window_s),
+        actor=actor,
+        at=at,
+        selection=schedule.selection,
+        lookback=timedelta(seconds=schedule.lookback_s),
+        schedule=schedule,
+    )
+    audit.record(actor=actor, action="run schedule now", subject=f"schedule {name}", after=str(operation), at=at)
+    return operation
+
+
 def request_read(
     *, end_device_ids: Sequence[int], actor: Actor, at: datetime, contents: Iterable[Content] = ALL_CONTENTS
 ) -> UUID:

@@ -13,7 +13,7 @@ from meterops.fleet.headend.lifecycle import OperationState
 from meterops.fleet.headend.models import FleetOperation, RouteJob, Schedule
 from meterops.fleet.headend.operations import cadence_of
 from meterops.fleet.headend.refusals import OperationUnknown, ScheduleUnknown
-from meterops.fleet.headend.rules import next_slot
+from meterops.fleet.headend.rules import due_slots, next_slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +242,16 @@ def _view(row: FleetOperation, sums: dict[str, Any]) -> OperationView:
         succeeded=sums["good"] or 0,
         failed=sums["bad"] or 0,
     )
+
+
+def overdue_slots(name: str, *, now: datetime) -> int:
+    """How many slots of an enabled schedule lie before `now` without having been started."""
+    schedule = Schedule.objects.filter(name=name, enabled=True).first()
+    return 0 if schedule is None else len(due_slots(cadence_of(schedule), schedule.last_slot_at, now))
+
+
+def find_inconsistent_jobs() -> str | None:
+    """Route jobs that claim to be through while meters are outstanding, in words; None where there is none."""
+    ended = RouteJob.objects.filter(finished_at__isnull=False, operation__state=OperationState.COMPLETED)
+    wrong = ended.exclude(total=F("succeeded") + F("failed")).count()
+    return f"{wrong} finished route jobs do not add up to their meters" if wrong else None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -336,7 +336,3 @@ def _log_fault(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("a requested result was not kept: %r", task.exception())
 
-
-def drain_deadline(now: datetime) -> datetime:
-    """By when a stopping worker has to be through with its sessions."""
-    return now + timedelta(seconds=10)

@@ -1,0 +1,85 @@
+"""The door of the head-end."""
+
+from meterops.fleet.headend.contents import ALL_CONTENTS, Content, in_session_order
+from meterops.fleet.headend.errors import ErrorClass
+from meterops.fleet.headend.events import FleetOperationEnded
+from meterops.fleet.headend.jobs import end_operations, forget_old_operations, start_due_schedules
+from meterops.fleet.headend.lanes import Lane
+from meterops.fleet.headend.lifecycle import OperationState
+from meterops.fleet.headend.listener import Listener, ListenerSettings
+from meterops.fleet.headend.operations import (
+    ScheduleSettings,
+    cancel_operation,
+    request_read,
+    run_schedule_now,
+    save_schedule,
+    set_schedule_enabled,
+    start_operation,
+)
+from meterops.fleet.headend.queries import (
+    OperationResult,
+    OperationView,
+    RouteJobView,
+    ScheduleView,
+    error_counts,
+    find_inconsistent_jobs,
+    get_operation,
+    get_schedule,
+    list_operations,
+    list_route_jobs,
+    list_schedules,
+    operation_result,
+    overdue_slots,
+)
+from meterops.fleet.headend.refusals import (
+    EndDeviceHasNoRoute,
+    NothingSelected,
+    OperationHasEnded,
+    OperationUnknown,
+    ScheduleNotValid,
+    ScheduleUnknown,
+)
+from meterops.fleet.headend.worker import Worker, WorkerSettings
+
+__all__ = [
+    "ALL_CONTENTS",
+    "Content",
+    "EndDeviceHasNoRoute",
+    "ErrorClass",
+    "FleetOperationEnded",
+    "Lane",
+    "Listener",
+    "ListenerSettings",
+    "NothingSelected",
+    "OperationHasEnded",
+    "OperationResult",
+    "OperationState",
+    "OperationUnknown",
+    "OperationView",
+    "RouteJobView",
+    "ScheduleNotValid",
+    "ScheduleSettings",
+    "ScheduleUnknown",
+    "ScheduleView",
+    "Worker",
+    "WorkerSettings",
+    "cancel_operation",
+    "end_operations",
+    "error_counts",
+    "find_inconsistent_jobs",
+    "forget_old_operations",
+    "get_operation",
+    "get_schedule",
+    "in_session_order",
+    "list_operations",
+    "list_route_jobs",
+    "list_schedules",
+    "operation_result",
+    "overdue_slots",
+    "request_read",
+    "run_schedule_now",
+    "save_schedule",
+    "set_schedule_enabled",
+    "start_due_schedules",
+    "start_operation",
+]
