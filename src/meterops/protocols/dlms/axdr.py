@@ -21,8 +21,8 @@ Octets = bytes | bytearray | memoryview
 MAX_DEPTH: Final = 24
 """Arrays and structures may stand inside one another this deep; real meters stay below ten."""
 
-MAX_EXPANDED_ELEMENTS: Final = 262_144
-"""A compact array may unfold to this many elements: its contents can be shorter than what they describe."""
+EXPANSION_LIMIT: Final = 8
+"""A compact array may unfold to this many elements an octet (and a few more): nulls in it take no octets at all."""
 
 
 class Tag(IntEnum):
@@ -367,17 +367,17 @@ def _typed_other(buf: bytes, offset: int, number: int, depth: int) -> tuple[Data
         raise DecodeError(f"data: unknown tag {number}", offset)
     if tag is Tag.COMPACT_ARRAY:
         return _compact_array(buf, offset, depth + 1)
-    return _untagged(buf, offset + 1, tag)
+    return _untagged(buf, offset + 1, tag, offset)
 
 
-def _untagged(buf: bytes, offset: int, tag: Tag) -> tuple[Data, int]:
-    """Read a value whose tag is known and not repeated; `offset` is that of its contents."""
+def _untagged(buf: bytes, offset: int, tag: Tag, begins: int) -> tuple[Data, int]:
+    """Read a value whose tag is known; `offset` is that of its contents, `begins` where an error is said to be."""
     scalar = _STRUCTS.get(tag)
     if scalar is not None:
         try:
             return Data(tag, scalar.unpack_from(buf, offset)[0]), offset + scalar.size
         except struct.error:
-            raise _cut_short(tag, offset) from None
+            raise _cut_short(tag, begins) from None
     if tag in _STRINGS:
         octets, end = decode_octets(buf, offset, tag.name)
         return Data(tag, octets), end
@@ -417,13 +417,14 @@ class _Budget:
 
     __slots__ = ("left",)
 
-    def __init__(self, left: int) -> None:
-        self.left = left
+    def __init__(self, octets: int) -> None:
+        self.left = 64 + EXPANSION_LIMIT * octets
 
-    def take(self, count: int, offset: int) -> None:
-        self.left -= count
+    def take(self, offset: int) -> None:
+        """Count one element."""
+        self.left -= 1
         if self.left < 0:
-            raise DecodeError(f"COMPACT_ARRAY: more than {MAX_EXPANDED_ELEMENTS} elements", offset)
+            raise DecodeError("COMPACT_ARRAY: unfolds to too many elements", offset)
 
 
 def _compact_array(buf: bytes, offset: int, depth: int) -> tuple[Data, int]:
@@ -436,7 +437,7 @@ def _compact_array(buf: bytes, offset: int, depth: int) -> tuple[Data, int]:
     if end > len(buf):
         raise DecodeError(f"COMPACT_ARRAY: {length} octets announced, {len(buf) - offset} left", start)
     contents = buf[:end]
-    budget = _Budget(MAX_EXPANDED_ELEMENTS)
+    budget = _Budget(length)
     elements: list[Data] = []
     while offset < end:
         element, after = _described(contents, offset, description, budget)
@@ -473,9 +474,9 @@ def _type_description(buf: bytes, offset: int, depth: int) -> tuple[TypeDescript
 
 def _described(buf: bytes, offset: int, description: TypeDescription, budget: _Budget) -> tuple[Data, int]:
     tag = description.tag
-    budget.take(1, offset)
+    budget.take(offset)
     if tag is not Tag.ARRAY and tag is not Tag.STRUCTURE:
-        return _untagged(buf, offset, tag)
+        return _untagged(buf, offset, tag, offset)
     members = description.members * description.count if tag is Tag.ARRAY else description.members
     elements: list[Data] = []
     for member in members:
