@@ -119,7 +119,9 @@ class ClientAssociation:
     """One association with one logical device. Not reusable: make a new one for the next session.
 
     `notifications` collects what the meter sent unasked. `conformance` and `server_pdu_size` (octets) are what was
-    agreed, `peer_title` the meter's system title once it is known, `received_counter` its last invocation counter.
+    agreed, `max_plain_size` the longest plain APDU (octets) that fits when protected. `peer_title` is the meter's system
+    title once it is known, `received_counter` its last invocation counter. `last_was_protected` tells of the APDU opened
+    last, `own_blocks` counts the general-block-transfer APDUs of a request.
     """
 
     __slots__ = (
@@ -139,7 +141,9 @@ class ClientAssociation:
         "conformance",
         "is_ciphered",
         "last_was_protected",
+        "max_plain_size",
         "notifications",
+        "own_blocks",
         "parameters",
         "peer_title",
         "received_counter",
@@ -155,11 +159,13 @@ class ClientAssociation:
         self.notifications: list[Notification] = []
         self.conformance = parameters.conformance
         self.server_pdu_size = UNLIMITED_PDU_SIZE
+        self.max_plain_size = UNLIMITED_PDU_SIZE
         self.peer_title = b""
         self.is_ciphered: Final = parameters.is_ciphered
         self.received_counter = parameters.received_counter
         self.received_dedicated_counter = -1
         self.last_was_protected = False
+        self.own_blocks = 0
         self._invoke = 0
         self._ring = parameters.keys
         self._control = parameters.control
@@ -261,16 +267,6 @@ class ClientAssociation:
         self._open()
 
     # --- services -------------------------------------------------------------------------------------
-
-    @property
-    def max_plain_size(self) -> int:
-        """The longest plain APDU, in octets, that the meter takes when it is protected as agreed."""
-        overhead = 0
-        if self.is_ciphered:
-            overhead = _GENERAL_HEAD if self._general_head else _SPECIFIC_HEAD
-        if self.parameters.signs_requests:
-            overhead += _SIGNATURE_ROOM
-        return self.server_pdu_size - overhead
 
     def can(self, conformance: Conformance) -> bool:
         """Whether both sides can do this."""
@@ -478,11 +474,14 @@ class ClientAssociation:
 
     def _start_ciphering(self) -> None:
         """Protect services from now on; the global key still serves pass 3, the dedicated one what follows."""
-        if not self.is_ciphered:
-            return
-        self._cipher = self._keys().unicast_cipher
-        if self.parameters.ciphering.is_general:
-            self._general_head = self._head_of(EnvelopeTag.GENERAL_GLO_CIPHERING)
+        overhead = _SIGNATURE_ROOM if self.parameters.signs_requests else 0
+        if self.is_ciphered:
+            self._cipher = self._keys().unicast_cipher
+            overhead += _SPECIFIC_HEAD
+            if self.parameters.ciphering.is_general:
+                self._general_head = self._head_of(EnvelopeTag.GENERAL_GLO_CIPHERING)
+                overhead += _GENERAL_HEAD - _SPECIFIC_HEAD
+        self.max_plain_size = self.server_pdu_size - overhead
 
     def _open(self) -> None:
         ciphering = self.parameters.ciphering
