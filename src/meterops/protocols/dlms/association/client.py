@@ -304,9 +304,11 @@ class ClientAssociation:
         tag = apdu[0]
         if tag in _CIPHERED:
             plain = self._unprotect(apdu)
+            if plain[0] == EnvelopeTag.GENERAL_SIGNING:
+                plain = self._verified(plain)
             self.last_was_protected = True
         elif tag == EnvelopeTag.GENERAL_SIGNING:
-            return self._open_signed(apdu)
+            return self.open(self._verified(apdu))
         else:
             plain = apdu
             self.last_was_protected = False
@@ -553,7 +555,8 @@ class ClientAssociation:
             raise DecodeError("APDU: empty", 0)
         return plain
 
-    def _open_signed(self, apdu: bytes) -> bytes | None:
+    def _verified(self, apdu: bytes) -> bytes:
+        """Return what a general-signing APDU holds, its signature checked."""
         signed = open_signed(apdu)
         if signed.originator:
             self._check_title(signed.originator)
@@ -563,7 +566,7 @@ class ClientAssociation:
             raise SecurityError("the signature is wrong", SecurityFault.BAD_SIGNATURE)
         if signed.content[:1] == bytes((EnvelopeTag.GENERAL_SIGNING,)):
             raise ProtocolError("a signed APDU within a signed APDU")
-        return self.open(signed.content)
+        return signed.content
 
     def _sign(self, sealed: bytes) -> bytes:
         self._transaction += 1

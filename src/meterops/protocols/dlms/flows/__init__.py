@@ -15,7 +15,7 @@ from meterops.protocols.dlms.flows.images import (
     verify_image,
 )
 from meterops.protocols.dlms.flows.keys import SECURITY_SETUP, rotate_keys
-from meterops.protocols.dlms.flows.pushes import KeysOf, Push, PushReassembly, decode_push
+from meterops.protocols.dlms.flows.pushes import KeysOf, Push, PushReassembly, decode_push, title_of_push
 from meterops.protocols.dlms.flows.reading import (
     ObjectEntry,
     read,
@@ -62,6 +62,7 @@ __all__ = [
     "read_profile_entries",
     "release",
     "rotate_keys",
+    "title_of_push",
     "transfer_image",
     "verify_image",
     "write",

@@ -15,7 +15,7 @@ from meterops.protocols.dlms.apdu.notification import (
     decode_data_notification,
     decode_event_notification,
 )
-from meterops.protocols.dlms.errors import DecodeError, ProtocolError, SecurityError, SecurityFault
+from meterops.protocols.dlms.errors import DecodeError, DlmsError, ProtocolError, SecurityError, SecurityFault
 from meterops.protocols.dlms.flows.steps import BlockAssembly
 from meterops.protocols.dlms.security import EnvelopeTag, KeyRing, SignedApdu, is_protected, open_envelope, open_signed
 
@@ -68,6 +68,16 @@ class PushReassembly:
             return None
         self._assembly = None
         return assembly.whole()
+
+
+def title_of_push(apdu: bytes) -> bytes:
+    """The system title that a notification claims to come from, empty where it names none. Nothing is checked."""
+    try:
+        if apdu[:1] == bytes((EnvelopeTag.GENERAL_SIGNING,)):
+            return open_signed(apdu).originator
+        return (open_envelope(apdu).title or b"") if is_protected(apdu) else b""
+    except DlmsError:  # decoding it will say what is wrong
+        return b""
 
 
 def decode_push(apdu: bytes, keys_of: KeysOf, title: bytes = b"") -> Push:
