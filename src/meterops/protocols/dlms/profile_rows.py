@@ -48,10 +48,10 @@ def decode_profile(
 ) -> ProfileRows:
     """Read the buffer attribute of a profile: an A-XDR array (or compact array) of structures.
 
-    `clock_columns` counts from 0. A null clock is the one of the row before plus `period_s` seconds, any other null
-    the value of the row before; delta values are added to the value of the row before. A clock without a deviation
-    is taken to deviate `default_deviation_minutes` from UTC (UTC minus local time). Octets after the array are
-    passed over.
+    `clock_columns` counts from 0; a clock column holds date-times or integers, anything else in it is refused. A
+    null clock is the one of the row before plus `period_s` seconds, any other null the value of the row before;
+    delta values are added to the value of the row before. A clock without a deviation is taken to deviate
+    `default_deviation_minutes` from UTC (UTC minus local time). Octets after the array are passed over.
     """
     octets = bytes(buf)
     if not octets:
@@ -104,8 +104,6 @@ def _epoch(octets: bytes, context: _Context) -> int | None:
     cache = context.epochs
     if octets in cache:
         return cache[octets]
-    if len(octets) != 12:
-        raise DecodeError(f"profile: a clock of {len(octets)} octets")
     epoch: int | None
     try:
         epoch = cosem_time.decode_epoch(octets, 0, context.deviation_minutes)
@@ -134,13 +132,14 @@ _STRING_KINDS: Final = {9: _PLAIN, 10: _LATIN, 12: _UTF8}
 class _Layout:
     """What one row looks like: its size, the octets that must not change, and how to unpack the others."""
 
-    __slots__ = ("fixed", "kinds", "size", "unpacker")
+    __slots__ = ("first_clock", "fixed", "kinds", "size", "unpacker")
 
     def __init__(self, form: str, fixed: tuple[tuple[int, bytes], ...], kinds: tuple[int, ...]) -> None:
         self.unpacker = struct.Struct(">" + form)
         self.size = self.unpacker.size
         self.fixed = fixed
         self.kinds = kinds
+        self.first_clock = kinds.index(_CLOCK) if _CLOCK in kinds else None
 
     def matches(self, buf: bytes, start: int, count: int) -> bool:
         """Tell whether `count` rows from `start` all have this layout."""
@@ -213,8 +212,12 @@ def _layout_of(buf: bytes, start: int, clock_columns: tuple[int, ...]) -> _Layou
                 length = buf[offset + 1]
                 fixed.append(offset + 1 - start)
                 offset += 2 + length
-                is_clock = tag == Tag.OCTET_STRING and length == 12 and column in clock_columns
-                kinds.append(_CLOCK if is_clock else _STRING_KINDS[tag])
+                if column not in clock_columns:
+                    kinds.append(_STRING_KINDS[tag])
+                elif tag == Tag.OCTET_STRING and length == 12:
+                    kinds.append(_CLOCK)
+                else:
+                    return None
                 form.append(f"2x{length}s")
             elif tag == Tag.NULL:
                 offset += 1
@@ -246,9 +249,13 @@ def _one_layout(layout: _Layout, buf: bytes, start: int, count: int, context: _C
     return ProfileRows(tuple(columns), count, raw_clocks)
 
 
-def _two_layouts(
-    first: _Layout, others: _Layout, buf: bytes, start: int, count: int, context: _Context
-) -> ProfileRows | None:
+def _goes_on(first: _Layout, others: _Layout) -> bool:
+    """Tell whether rows of both layouts have the same columns, and their clocks in the same one."""
+    same_clock = first.first_clock is None or others.first_clock is None or first.first_clock == others.first_clock
+    return same_clock and len(first.kinds) == len(others.kinds)
+
+
+def _two_layouts(first: _Layout, others: _Layout, buf: bytes, start: int, count: int, context: _Context) -> ProfileRows:
     """Put a first row before others, whose nulls go on from it."""
     head = _one_layout(first, buf, start, 1, context)
     rest = _one_layout(others, buf, start + first.size, count - 1, context)
@@ -261,8 +268,9 @@ def _two_layouts(
             columns.append([value + context.period_s * row for row in range(count)])
         else:
             columns.append([value] * count)
-    heads = head.raw_clocks or (None,)
-    raw_clocks = [*heads, *(rest.raw_clocks or (None,) * (count - 1))]
+    raw_clocks: Sequence[bytes | None] = ()
+    if head.raw_clocks or rest.raw_clocks:
+        raw_clocks = [*(head.raw_clocks or (None,)), *(rest.raw_clocks or (None,) * (count - 1))]
     return ProfileRows(tuple(columns), count, raw_clocks)
 
 
@@ -313,8 +321,9 @@ def _from_rows(rows: list[list[_Cell]], context: _Context) -> ProfileRows:
     for index, cells in enumerate(columns):
         if index in context.clock_columns:
             values.append(_clock_column(cells, context))
-            if not raw_clocks:
-                raw_clocks = [value if isinstance(value, bytes) else None for _, value in cells]
+            octets = [value if isinstance(value, bytes) else None for _, value in cells]
+            if not raw_clocks and any(octets):
+                raw_clocks = octets
         else:
             values.append(_value_column(cells))
     return ProfileRows(tuple(values), len(rows), raw_clocks)
@@ -328,8 +337,10 @@ def _clock_column(cells: list[_Cell], context: _Context) -> list[Any]:
             values.append(before + context.period_s if isinstance(before, int) else before)
         elif isinstance(value, bytes) and len(value) == 12:
             values.append(_epoch(value, context))
-        else:
+        elif isinstance(value, int):  # some profiles count seconds
             values.append(_after_delta(tag, value, values))
+        else:
+            raise DecodeError(f"profile row {len(values) + 1}: {str(value)[:40]!r} where a clock was expected")
     return values
 
 
