@@ -14,6 +14,7 @@ from meterops.fleet.inventory.operations import (
     apply_import,
     change_state,
     delete_group,
+    import_files,
     move,
     preview_import,
     reject_disagreement,
@@ -21,7 +22,7 @@ from meterops.fleet.inventory.operations import (
     set_attributes,
     set_precedence,
 )
-from meterops.fleet.inventory.placement import find_misplaced
+from meterops.fleet.inventory.placement import find_problems
 from meterops.fleet.inventory.queries import (
     FACETS,
     SORTS,
@@ -49,6 +50,7 @@ from meterops.fleet.inventory.queries import (
     get_end_device,
     get_group,
     get_item,
+    get_route,
     history_of,
     ids_by_host,
     ids_by_serial,
@@ -64,6 +66,7 @@ from meterops.fleet.inventory.queries import (
     page_of_end_devices,
     parent_of,
     search,
+    serials_of,
 )
 from meterops.fleet.inventory.refusals import (
     AttributeNotValid,
@@ -152,16 +155,18 @@ __all__ = [
     "export_to",
     "facets",
     "find_end_device",
-    "find_misplaced",
+    "find_problems",
     "get_end_device",
     "get_group",
     "get_item",
+    "get_route",
     "grid_children",
     "history_of",
     "ids_by_host",
     "ids_by_serial",
     "ids_by_system_title",
     "ids_of_end_devices",
+    "import_files",
     "links_of",
     "list_disagreements",
     "list_groups",
@@ -178,6 +183,7 @@ __all__ = [
     "reject_disagreement",
     "save_group",
     "search",
+    "serials_of",
     "set_attributes",
     "set_precedence",
     "topology_arrays",

@@ -18,7 +18,7 @@ Row = Sequence[Any]
 
 def new_keys(model: type[models.Model], count: int) -> range | list[int]:
     """`count` unused primary keys, ascending. The caller's transaction holds SQLite's write lock, or PostgreSQL's sequence."""
-    table = model._meta.db_table
+    table = table_of(model)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
@@ -35,24 +35,32 @@ def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Iterabl
 
     Returns how many. Database errors are raised as Django raises them.
     """
-    fields = [model._meta.get_field(name) for name in columns]
+    fields = [_field(model, name) for name in columns]
     prepared = _prepared(fields, rows)
-    table = connection.ops.quote_name(model._meta.db_table)
-    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)  # type: ignore[union-attr]
+    table = connection.ops.quote_name(table_of(model))
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     insert = _copy if connection.vendor == "postgresql" else _executemany
     return insert(table, names, len(fields), prepared)
 
 
 def update_rows(model: type[models.Model], column: str, values: Iterable[tuple[int, Any]]) -> None:
     """Set one column of many rows: (primary key, value) each."""
-    field = model._meta.get_field(column)
-    table, name = connection.ops.quote_name(model._meta.db_table), connection.ops.quote_name(str(field.column))  # type: ignore[union-attr]
+    field = _field(model, column)
+    table, name = connection.ops.quote_name(table_of(model)), connection.ops.quote_name(str(field.column))
     prepared = ((value, key) for key, value in values)
     sql = f"UPDATE {table} SET {name} = %s WHERE id = %s"  # noqa: S608  names of our own tables
-    key_field = model._meta.pk
     with connection.cursor() as cursor:
-        for batch in _batches(_prepared([field, key_field], prepared)):
+        for batch in _batches(_prepared([field], prepared)):
             cursor.executemany(sql, batch)
+
+
+def table_of(model: type[models.Model]) -> str:
+    """The name of a model's table."""
+    return model._meta.db_table  # noqa: SLF001  Django's documented way to it
+
+
+def _field(model: type[models.Model], name: str) -> Any:
+    return model._meta.get_field(name)  # noqa: SLF001
 
 
 def _executemany(table: str, names: str, width: int, rows: Iterator[Row]) -> int:
@@ -67,7 +75,7 @@ def _executemany(table: str, names: str, width: int, rows: Iterator[Row]) -> int
 
 def _copy(table: str, names: str, width: int, rows: Iterator[Row]) -> int:
     count = 0
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
             count += 1

@@ -15,13 +15,13 @@ _LAST = "\U0010ffff"
 
 
 @CharField.register_lookup
-class Prefix(Lookup):  # type: ignore[type-arg]
+class Prefix(Lookup):
     """Begins with the text, letter by letter."""
 
     lookup_name = "prefix"
     prepare_rhs = False
 
-    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:  # type: ignore[override]
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         """A range of the index."""
         column, parameters = self.process_lhs(compiler, connection)
         text = str(self.rhs)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -156,6 +157,11 @@ def apply_import(
     )
     hints.publish("inventory")
     return ImportResult(run.pk, preview)
+
+
+def import_files(paths: Sequence[Path], *, actor: Actor, at: datetime, source: Source = Source.IMPORT) -> ImportResult:
+    """`apply_import` of files on disk."""
+    return apply_import(files=[ImportFile.from_path(path) for path in paths], actor=actor, at=at, source=source)
 
 
 def _preview(plan: ImportPlan) -> ImportPreview:
@@ -389,7 +395,7 @@ def accept_disagreement(*, disagreement_id: int, actor: Actor, at: datetime, rea
     elif name == "state":
         change_state(
             item_id=item.pk,
-            state=ItemState(waiting.proposed),
+            state=ItemState(str(waiting.proposed)),
             actor=actor,
             at=at,
             source=Source(waiting.source),

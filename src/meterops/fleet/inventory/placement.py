@@ -1,7 +1,7 @@
 """Where each meter hangs now, written beside it so that "all meters under this substation" is one index look-up.
 
 The columns (`service_node` to `substation`, `concentrator`, `route`) say nothing that the links do not say; only this
-module fills them, and `find_misplaced` checks them.
+module fills them, and `find_problems` checks them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -156,21 +156,19 @@ def devices_under(network: Network, item_id: int, tree: Tree) -> list[int]:
     return sorted(found | set(EndDevice.objects.filter(route_id=item_id).values_list("pk", flat=True)))
 
 
-def find_misplaced(limit: int = 100) -> list[str]:
-    """Meters whose columns do not say what their links say (for `meterops doctor`); empty where all is well."""
+def find_problems(limit: int = 20) -> list[str]:
+    """Sentences for `meterops doctor` on meters whose columns do not say what their links say; empty where all is well."""
     network = Network()
     wrong: list[str] = []
-    ids = list(EndDevice.objects.order_by("pk").values_list("pk", flat=True))
-    for chunk in _chunks(ids):
+    for chunk in _chunks(list(EndDevice.objects.order_by("pk").values_list("pk", flat=True))):
         places = places_of(network, chunk)
         for row in EndDevice.objects.filter(pk__in=chunk).values("pk", "serial", *_PLACE_COLUMNS):
-            expected = places[row["pk"]]
-            names = [name for name in _PLACE_COLUMNS if row[name] != expected[name]]
+            names = [name for name in _PLACE_COLUMNS if row[name] != places[row["pk"]][name]]
             if names:
                 wrong.append(f"meter {row['serial']}: {', '.join(names)} differ from its links")
-                if len(wrong) >= limit:
-                    return wrong
-    return wrong
+        if len(wrong) >= limit:
+            break
+    return wrong[:limit]
 
 
 def _parents(tree: Tree, ids: Iterable[int]) -> dict[int, int]:

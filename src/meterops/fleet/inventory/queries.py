@@ -69,7 +69,22 @@ class Addresses:
 
 def list_routes() -> list[RouteInfo]:
     """Every route in service, with the limits that its attributes `session_limit` and `connect_rate_per_s` set."""
-    found = ConfigurationItem.objects.filter(kind=ItemKind.ROUTE, state=ItemState.ACTIVE).order_by("pk")
+    return _routes(ConfigurationItem.objects.filter(kind=ItemKind.ROUTE, state=ItemState.ACTIVE))
+
+
+def get_route(route_id: int) -> RouteInfo:
+    """One route, in service or not.
+
+    Raises:
+        ItemUnknown: when there is no such route.
+    """
+    found = _routes(ConfigurationItem.objects.filter(kind=ItemKind.ROUTE, pk=route_id))
+    if not found:
+        raise ItemUnknown(f"There is no route {route_id}.")
+    return found[0]
+
+
+def _routes(found: QuerySet[ConfigurationItem]) -> list[RouteInfo]:
     return [
         RouteInfo(
             pk,
@@ -78,7 +93,7 @@ def list_routes() -> list[RouteInfo]:
             int(_number(attributes.get("session_limit"), DEFAULT_SESSION_LIMIT)),
             float(_number(attributes.get("connect_rate_per_s"), DEFAULT_CONNECT_RATE_PER_S)),
         )
-        for pk, mrid, name, attributes in found.values_list("pk", "mrid", "name", "attributes")
+        for pk, mrid, name, attributes in found.order_by("pk").values_list("pk", "mrid", "name", "attributes")
     ]
 
 
@@ -93,7 +108,7 @@ def addresses_on_route(route_id: int) -> Addresses:
 
 
 def addresses_of(end_device_ids: Iterable[int]) -> Addresses:
-    """The meters asked for that can be reached at all, in ascending order; retired ones and those without an address are left out."""
+    """The meters asked for that can be reached, ascending; retired ones and those without an address are left out."""
     found: list[Any] = []
     for chunk in _chunks(sorted(set(end_device_ids))):
         devices = EndDevice.objects.filter(pk__in=chunk).exclude(state=ItemState.RETIRED).exclude(host="")
@@ -141,6 +156,14 @@ def ids_by_serial(serials: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for chunk in _chunks(sorted(set(serials))):
         found |= dict(EndDevice.objects.filter(serial__in=chunk).values_list("serial", "pk"))
+    return found
+
+
+def serials_of(end_device_ids: Iterable[int]) -> dict[int, str]:
+    """The serial of each meter; unknown ids are not in the answer."""
+    found: dict[int, str] = {}
+    for chunk in _chunks(sorted(set(end_device_ids))):
+        found |= dict(EndDevice.objects.filter(pk__in=chunk).values_list("pk", "serial"))
     return found
 
 
@@ -261,15 +284,27 @@ def list_items(ids: Iterable[int]) -> dict[int, ItemView]:
 
 
 def find_end_device(wanted: int | str | bytes) -> EndDeviceView | None:
-    """A meter by its id, serial (which is its mrid), or system title (octets or hexadecimal)."""
-    if isinstance(wanted, int):
-        condition = Q(pk=wanted)
-    elif isinstance(wanted, bytes):
-        condition = Q(system_title=wanted.hex().upper())
-    else:
-        condition = Q(serial=wanted.strip()) | Q(system_title=wanted.strip().upper() or "-")
-    device = EndDevice.objects.select_related("item", "usage_point").filter(condition).first()
+    """A meter by its id, its serial (which is its mrid), or its system title (octets or hexadecimal).
+
+    A text of digits is a serial before it is an id.
+    """
+    devices = EndDevice.objects.select_related("item", "usage_point")
+    device = next((found for condition in _names(wanted) if (found := devices.filter(condition).first())), None)
     return _device_view(device) if device else None
+
+
+def _names(wanted: int | str | bytes) -> list[Q]:
+    if isinstance(wanted, int):
+        return [Q(pk=wanted)]
+    if isinstance(wanted, bytes):
+        return [Q(system_title=wanted.hex().upper())] if wanted else []
+    text = wanted.strip()
+    names = [Q(serial=text)] if text else []
+    if len(text) == 16:
+        names.append(Q(system_title=text.upper()))
+    if text.isascii() and text.isdigit() and len(text) < 19:
+        names.append(Q(pk=int(text)))
+    return names
 
 
 def get_end_device(wanted: int | str | bytes) -> EndDeviceView:
