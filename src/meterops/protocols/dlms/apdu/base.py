@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Final
 
 INVOKE: Final = 0xC1
@@ -13,7 +12,7 @@ CONFIRMED: Final = 0x40
 HIGH_PRIORITY: Final = 0x80
 
 
-class Apdu(ABC):
+class Apdu:  # not an ABC: mypyc compiles no dataclass with a metaclass
     """One application protocol data unit; `encode()` gives its octets.
 
     Fields named `invoke` are the invoke-id-and-priority octet. COSEM values are kept as their A-XDR octets
@@ -23,6 +22,6 @@ class Apdu(ABC):
 
     __slots__ = ()
 
-    @abstractmethod
     def encode(self) -> bytes:
         """Write the APDU; a field that does not fit is an `EncodeError`."""
+        raise NotImplementedError(type(self).__name__)

@@ -197,7 +197,7 @@ class GeneralSigning(Apdu):
     signature: bytes
 
     def signed(self) -> bytes:
-        """The octets the signature covers: the header fields and the content, each with its length."""
+        """The header fields and the content, each with its length."""
         header = encode_header(
             self.transaction_id, self.originator, self.recipient, self.date_time, self.other_information
         )
