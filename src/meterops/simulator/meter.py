@@ -25,7 +25,7 @@ TimeSource = Callable[[], float]
 """Gives the moment of the simulated world in UTC epoch seconds; it may run faster than real time."""
 
 COUNTER_RESERVE: Final = 1024
-"""How many of its own counter values a meter reserves on disk at a time: a crash wastes some and repeats none."""
+"""How many of its own counter values a meter reserves at a time; after a restart it skips as many again."""
 
 
 class StateKeeper(Protocol):
@@ -151,7 +151,7 @@ class SimulatedMeter:
         value = state.next_counter
         if value >= state.reserved_to:
             state.reserved_to = value + COUNTER_RESERVE
-            self._keep(at_once=True)
+            self._keep(at_once=False)
         state.next_counter = value + 1
         return value
 

@@ -1,5 +1,7 @@
 """The REST interface's addresses."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from meterops.interfaces.rest.service import service
+
+urlpatterns = [path("", service.urls)]

@@ -160,19 +160,53 @@ class ServerAssociation:
 
     def receive(self, request: bytes) -> list[bytes]:
         """Take one APDU of the client; give the APDUs to send, in order."""
-        if request[:1] == b"\xe0":
-            return self._receive_block(request)
+        tag = request[0] if request else 0
+        if tag == 0xE0:
+            return self._receive_block(request, [])
+        if tag >= 0xC8 and self._state is not _State.IDLE and (tag == 0xDF or is_protected(request)):
+            return self._receive_protected(request)
+        answer = self._answer_plain(request)
+        return [] if answer is None else self._whole(answer)
+
+    def _whole(self, answer: bytes) -> list[bytes]:
+        """Give an answer in one piece, or in blocks where it is too long for that."""
         if self._blocks is not None:
             self._blocks.restart()
-        answer = self._answer(request)
-        if answer is None:
-            return []
         if len(answer) > self._limit and self._conformance & Conformance.GENERAL_BLOCK_TRANSFER:
             self._blocks = self._blocks or GeneralBlocks()
             return self._blocks.send(answer, self._limit)
         return [answer]
 
-    def _receive_block(self, request: bytes) -> list[bytes]:
+    def _receive_protected(self, request: bytes) -> list[bytes]:
+        opened = self._open_protected(request)
+        if isinstance(opened, bytes):
+            return [opened]
+        plain, layers = opened
+        if plain[:1] == b"\xe0":
+            return [self._put_on(block, layers) for block in self._receive_block(plain, layers)]
+        answer = self._answer_opened(plain, layers, self._limit - _overhead(layers))
+        return [] if answer is None else self._whole(answer)
+
+    def _open_protected(self, request: bytes) -> tuple[bytes, list[_Layer]] | bytes:
+        """Take protection off a request, or give the answer to one that is not good enough."""
+        try:
+            plain, layers = self._take_off(request)
+        except SecurityError as error:
+            return self._security_answer(error)
+        except DecodeError:
+            return OTHER_REASON
+        if self._rule is None or not _is_strong_enough(layers, self._rule.protection):
+            return OPERATION_NOT_POSSIBLE
+        return plain, layers
+
+    def _answer_opened(self, plain: bytes, layers: list[_Layer], room: int) -> bytes | None:
+        answer = self._answer_within(plain, room)
+        protected = None if answer is None else self._put_on(answer, layers)
+        self._after_answer()
+        return protected
+
+    def _receive_block(self, request: bytes, layers: list[_Layer]) -> list[bytes]:
+        """Take a block of a request, or a confirmation. `layers` is the protection of each single block."""
         if self._state is _State.IDLE:
             return [OPERATION_NOT_POSSIBLE]
         if not self._conformance & Conformance.GENERAL_BLOCK_TRANSFER:
@@ -185,39 +219,37 @@ class ServerAssociation:
         step = self._blocks.receive(block)
         if step.message is None:
             return step.sent
-        answer = self._answer(step.message)
-        return step.sent if answer is None else self._blocks.send(answer, self._limit)
+        answer = self._answer_message(step.message, layers)
+        return step.sent if answer is None else self._blocks.send(answer, self._limit - _overhead(layers))
 
-    def _answer(self, request: bytes) -> bytes | None:
+    def _answer_message(self, message: bytes, layers: list[_Layer]) -> bytes | None:
+        """Answer a request that came in blocks: protected as a whole, or each block for itself."""
+        if layers:
+            answer = self._answer_within(message, self._limit)
+            self._after_answer()
+            return answer
+        if message[0] == EnvelopeTag.GENERAL_SIGNING or is_protected(message):
+            opened = self._open_protected(message)
+            return opened if isinstance(opened, bytes) else self._answer_opened(*opened, self._limit)
+        return self._answer_plain(message)
+
+    def _answer_plain(self, request: bytes) -> bytes | None:
         tag = request[0] if request else 0
         if tag == 0x60:
             return self._associate(request)
         if tag == 0x62:
             return self._release(request)
-        if self._state is _State.IDLE or self._rule is None:
+        if self._state is _State.IDLE or self._rule is None or self._rule.protection:
             return OPERATION_NOT_POSSIBLE
-        if tag >= 0xC8 and (tag == EnvelopeTag.GENERAL_SIGNING or is_protected(request)):
-            return self._serve_protected(request, self._rule)
-        if self._rule.protection:
-            return OPERATION_NOT_POSSIBLE
-        return self._after_answer(self._serve(request, self._limit))
+        answer = self._serve(request, self._limit)
+        self._after_answer()
+        return answer
+
+    def _answer_within(self, plain: bytes, room: int) -> bytes | None:
+        """Answer a request whose protection has been taken off."""
+        return self._release(plain) if plain[:1] == b"\x62" else self._serve(plain, room)
 
     # Protection
-
-    def _serve_protected(self, request: bytes, rule: AssociationRule) -> bytes | None:
-        try:
-            plain, layers = self._take_off(request)
-        except SecurityError as error:
-            return self._security_answer(error)
-        except DecodeError:
-            return OTHER_REASON
-        if not _is_strong_enough(layers, rule.protection):
-            return OPERATION_NOT_POSSIBLE
-        room = self._limit - sum(layer.overhead for layer in layers)
-        answer = self._release(plain) if plain[:1] == b"\x62" else self._serve(plain, room)
-        if answer is None:
-            return self._after_answer(None)
-        return self._after_answer(self._put_on(answer, layers))
 
     def _take_off(self, request: bytes) -> tuple[bytes, list[_Layer]]:
         layers: list[_Layer] = []
@@ -331,14 +363,13 @@ class ServerAssociation:
         signed = SignedApdu(transaction, self._device.system_title, self._client_title, b"", b"", answer)
         return signed.signed_with(self._ring).encode()
 
-    def _after_answer(self, answer: bytes | None) -> bytes | None:
+    def _after_answer(self) -> None:
         """Let new keys take effect. For the rest of the association the client may go on with the former ones."""
         last = self._device.last_client_counter
         self._device.answered()
         if self._device.keys is not self._ring:
             self._former = (self._ring, ReplayGuard(last))
             self._ring = self._device.keys
-        return answer
 
     # Opening and closing
 
@@ -541,6 +572,10 @@ class ServerAssociation:
                 axdr.octets(b""),
             )
         )
+
+
+def _overhead(layers: list[_Layer]) -> int:
+    return sum([layer.overhead for layer in layers])
 
 
 def _check_mechanism(asked: Mechanism, wanted: Mechanism) -> None:

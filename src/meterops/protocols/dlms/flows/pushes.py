@@ -57,12 +57,13 @@ class PushReassembly:
         if apdu[:1] != bytes((GENERAL_BLOCK_TRANSFER,)):
             return apdu
         block = decode_general_block_transfer(apdu)
-        if self._assembly is None or block.block_number <= 1:
+        if block.block_number <= 1:
             self._assembly = BlockAssembly()
         assembly = self._assembly
-        if block.block_number > assembly.expected:
+        if assembly is None or (block.block_number > max(assembly.expected, 1)):
             self._assembly = None
-            raise ProtocolError(f"block {assembly.expected} of a push is missing")
+            expected = 1 if assembly is None else assembly.expected
+            raise ProtocolError(f"block {block.block_number} of a push where block {expected} was expected")
         assembly.take(block)
         if not assembly.is_complete:
             return None

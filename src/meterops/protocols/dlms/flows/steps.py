@@ -86,7 +86,8 @@ def settle(a: ClientAssociation, answer: bytes | None) -> Flow[bytes]:
 class BlockAssembly:
     """Puts the blocks of one general-block-transfer together; also used for pushes, which nobody confirms.
 
-    `expected` is the number of the block that comes next in order.
+    `expected` is the number of the block that comes next in order. The first block sets it: a side that has confirmed
+    blocks before goes on counting.
     """
 
     __slots__ = ("_idle", "_parts", "_size", "expected", "is_complete")
@@ -100,8 +101,8 @@ class BlockAssembly:
 
     def take(self, block: GeneralBlockTransfer) -> None:
         """Take a block; one out of order is passed over, and `ProtocolError` ends what does not get on."""
-        if block.block_number == 0 and not self._parts:
-            self.expected = 0
+        if not self._parts:
+            self.expected = block.block_number
         if block.block_number != self.expected:
             self._idle += 1
             if self._idle > _MAX_IDLE_BLOCKS:

@@ -1,7 +1,7 @@
 """General block transfer as a meter does it: any APDU in blocks, streamed in windows, lost blocks sent again.
 
-IEC 62056-5-3, 6.13 and 7.3.12. Each side numbers every block it sends from 1, confirmations without data included, and
-names the last one it received in order; a window is as many blocks as the receiver takes before it wants to confirm.
+IEC 62056-5-3, 6.13 and 7.3.12. The blocks of a message are numbered from 1, and each names the last one received in
+order from the partner; a window is as many blocks as the receiver takes before it wants to confirm.
 """
 
 from __future__ import annotations
@@ -39,9 +39,8 @@ class GeneralBlocks:
         self._received = 0
         self._collecting = False
         self._outgoing: list[bytes] = []
-        self._first_number = 1
         self._acknowledged = 0
-        self._next_number = 1
+        self._confirmations = 0
 
     def receive(self, block: GeneralBlockTransfer) -> Step:
         """Take a block: part of a request, or a confirmation of what is being sent."""
@@ -57,8 +56,6 @@ class GeneralBlocks:
         size = max(room - OVERHEAD, 1)
         self._outgoing = [message[start : start + size] for start in range(0, len(message), size)]
         self._acknowledged = 0
-        self._first_number = self._next_number
-        self._next_number += len(self._outgoing)
         return self._window()
 
     def restart(self) -> None:
@@ -72,7 +69,7 @@ class GeneralBlocks:
         self._incoming = bytearray()
         self._received = number - 1
         self._outgoing = []
-        self._next_number = 1
+        self._confirmations = 0
 
     def _collect(self, block: GeneralBlockTransfer) -> Step:
         if block.block_number == self._received + 1:
@@ -91,12 +88,12 @@ class GeneralBlocks:
 
     def _confirmation(self) -> bytes:
         """Confirm what came in order; what is missing after it is to be sent again."""
-        number, self._next_number = self._next_number, self._next_number + 1
-        return GeneralBlockTransfer(False, False, OWN_WINDOW, number, self._received, b"").encode()
+        self._confirmations += 1
+        return GeneralBlockTransfer(False, False, OWN_WINDOW, self._confirmations, self._received, b"").encode()
 
     def _go_on(self, block: GeneralBlockTransfer) -> list[bytes]:
         self._received = max(self._received, block.block_number)
-        self._acknowledged = min(max(block.acknowledged - self._first_number + 1, 0), len(self._outgoing))
+        self._acknowledged = min(max(block.acknowledged, 0), len(self._outgoing))
         if self._acknowledged >= len(self._outgoing):
             self._outgoing = []
             return []
@@ -112,7 +109,7 @@ class GeneralBlocks:
                 last=index == total - 1,
                 streaming=index < ends - 1,
                 window=OWN_WINDOW,
-                block_number=self._first_number + index,
+                block_number=index + 1,
                 acknowledged=self._received,
                 data=self._outgoing[index],
             ).encode()

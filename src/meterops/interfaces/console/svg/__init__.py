@@ -1,0 +1,1 @@
+"""Drawings made on the server: nothing here needs a script in the browser."""
