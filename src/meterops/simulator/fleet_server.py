@@ -15,13 +15,16 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from meterops.protocols.dlms.association.server import ServerAssociation
 from meterops.protocols.dlms.errors import DecodeError, EncodeError
-from meterops.protocols.dlms.framing import HdlcServerLink, WrapperLink
+from meterops.protocols.dlms.framing import WrapperLink
 from meterops.simulator.behaviors import HEALTHY, Behavior, BehaviorTable, Reach
 from meterops.simulator.meter import SimulatedMeter
+
+if TYPE_CHECKING:
+    from meterops.protocols.dlms.framing import HdlcServerLink
 
 BACKLOG: Final = 4096
 MAX_ASSOCIATIONS: Final = 8
@@ -210,6 +213,12 @@ def _is_loopback(address: str) -> bool:
     return address.startswith("127.") or ipaddress.ip_address(address).is_loopback
 
 
+def _hdlc_link() -> HdlcServerLink:
+    from meterops.protocols.dlms.framing import HdlcServerLink
+
+    return HdlcServerLink()
+
+
 class _Connection(asyncio.Protocol):
     """One TCP connection of a client."""
 
@@ -232,7 +241,7 @@ class _Connection(asyncio.Protocol):
         self._admitted = False
         self._associations: dict[tuple[int, int], ServerAssociation] = {}
         self._link: WrapperLink | HdlcServerLink = (
-            WrapperLink() if server.framing is Framing.WRAPPER else HdlcServerLink()
+            WrapperLink() if server.framing is Framing.WRAPPER else _hdlc_link()
         )
         self._writes_done_at = 0.0
         self.member: FleetMember | None = None
