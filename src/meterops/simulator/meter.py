@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from meterops.protocols.dlms.security import KeyKind, KeyRing, SecuritySuite
 from meterops.protocols.dlms.server.logical_device import AssociationRule, Notice
 from meterops.simulator.meter_events import EventCode, EventLogs, alarm_bit_of
-from meterops.simulator.meter_image import SOUND, FirmwareDefects, ImageSlot
+from meterops.simulator.meter_image import BLOCK_SIZE, SOUND, FirmwareDefects, ImageSlot
 
 if TYPE_CHECKING:
     from meterops.protocols.dlms.server.profile_buffer import ProfileLayout
@@ -47,6 +47,7 @@ class MeterModel:
     firmware: Mapping[str, FirmwareDefects] = field(default_factory=dict)
     profile_period: int = 900
     phases: int = 3
+    image_block_size: int = BLOCK_SIZE
 
     def defects(self, version: str) -> FirmwareDefects:
         """What is wrong with a firmware version; nothing with one that is not listed."""

@@ -11,7 +11,14 @@ from meterops.protocols.dlms import axdr
 from meterops.protocols.dlms.axdr import BitString
 
 BLOCK_SIZE = 200
-"""Octets of an image block; the last one may be shorter."""
+"""Octets of an image block at most; the last one may be shorter."""
+_AROUND_BLOCK = 80
+"""Octets that ciphering, the ACTION and its parameter put around a block."""
+
+
+def block_size_for(max_pdu_size: int) -> int:
+    """How long image blocks are in a meter that receives APDUs of so many octets: one block fits one request."""
+    return max(16, min(BLOCK_SIZE, max_pdu_size - _AROUND_BLOCK))
 
 
 class TransferStatus(IntEnum):
@@ -48,6 +55,7 @@ class ImageSlot:
 
     identifier: bytes
     size: int
+    block_size: int = BLOCK_SIZE
     status: TransferStatus = TransferStatus.INITIATED
     blocks: dict[int, bytes] = field(default_factory=dict)
     digest: bytes = b""
@@ -55,13 +63,13 @@ class ImageSlot:
     @property
     def block_count(self) -> int:
         """How many blocks the image has."""
-        return -(-self.size // BLOCK_SIZE)
+        return -(-self.size // self.block_size)
 
     def put(self, number: int, block: bytes) -> bool:
         """Keep a block; False when there is no such block or its length is wrong."""
         if not 0 <= number < self.block_count or self.status is not TransferStatus.INITIATED:
             return False
-        if len(block) != min(BLOCK_SIZE, self.size - number * BLOCK_SIZE):
+        if len(block) != min(self.block_size, self.size - number * self.block_size):
             return False
         self.blocks[number] = _shared(block)
         return True

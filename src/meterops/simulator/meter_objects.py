@@ -29,7 +29,7 @@ from meterops.protocols.dlms.server.object_table import (
 from meterops.protocols.dlms.server.profile_buffer import ProfileColumn, ProfileLayout, ProfileWindow, encode_rows
 from meterops.simulator.meter import MeterModel, SimulatedMeter
 from meterops.simulator.meter_events import EventCode, EventLog, EventLogs
-from meterops.simulator.meter_image import BLOCK_SIZE, FirmwareDefects, ImageSlot, TransferStatus
+from meterops.simulator.meter_image import FirmwareDefects, ImageSlot, TransferStatus, block_size_for
 from meterops.simulator.meter_readings import Channel
 
 PUBLIC_CLIENT: Final = 16
@@ -105,7 +105,7 @@ def make_model(
             *(_event_code(log) for log in EventLog),
             *_alarms(),
             _disconnector(),
-            _image_transfer(),
+            _image_transfer(block_size_for(max_pdu_size)),
             _security_setup(),
             current_association(),
             *_association_references(),
@@ -129,6 +129,7 @@ def make_model(
         firmware=firmware or {},
         profile_period=profile_period,
         phases=phases,
+        image_block_size=block_size_for(max_pdu_size),
     )
 
 
@@ -443,7 +444,7 @@ def _switch(connected: bool, meter: Any, parameters: Data | None) -> tuple[Actio
 # Image transfer.
 
 
-def _image_transfer() -> CosemObject:
+def _image_transfer(block_size: int) -> CosemObject:
     def of_slot(read: Callable[[ImageSlot], bytes], otherwise: bytes) -> Getter:
         return _get(lambda meter: otherwise if meter.image is None else read(meter.image))
 
@@ -451,7 +452,7 @@ def _image_transfer() -> CosemObject:
         18,
         Obis.parse("0.0.44.0.0.255"),
         {
-            2: _u32(BLOCK_SIZE),
+            2: _u32(block_size),
             3: of_slot(ImageSlot.bitmap, b"\x04\x00"),
             4: of_slot(lambda slot: _u32(slot.first_missing()), _u32(0)),
             5: b"\x03\x01",
@@ -472,7 +473,7 @@ def _initiate_image(meter: Any, parameters: Data | None) -> tuple[ActionResult, 
     identifier, size = parameters.elements
     if not isinstance(identifier.value, bytes) or not 0 < _number(size) <= MAX_IMAGE_SIZE:
         return ActionResult.TYPE_UNMATCHED, None
-    meter.image = ImageSlot(identifier.value, _number(size))
+    meter.image = ImageSlot(identifier.value, _number(size), meter.model.image_block_size)
     return ActionResult.SUCCESS, None
 
 
