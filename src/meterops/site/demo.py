@@ -67,7 +67,9 @@ class Demo:
                 try:
                     probe.bind((host, port))
                 except OSError as error:
-                    raise PortIsTaken(f"Port {port} cannot be used ({error.strerror}); choose another with {what}.") from error
+                    raise PortIsTaken(
+                        f"Port {port} cannot be used ({error.strerror}); choose another with {what}."
+                    ) from error
 
     def _prepare(self, console: Console, folder: Path) -> str:
         """Everything that a first start makes and a second one finds."""

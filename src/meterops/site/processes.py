@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from django.conf import settings
+
 from meterops.fleet.headend import api as headend
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import beats, facts, hints, jobs
@@ -43,7 +45,7 @@ def run_web(host: str, port: int) -> None:
 def run_worker(sessions: int) -> None:
     """Hold sessions with meters until a signal arrives."""
     wire()
-    worker = headend.Worker(telemetry.lake(), headend.WorkerSettings(sessions=sessions))
+    worker = headend.Worker(telemetry.lake(), headend.WorkerSettings(settings.METEROPS_SYSTEM_TITLE, sessions=sessions))
     _run_until_signal(worker.run)
 
 

@@ -118,3 +118,5 @@ LOGGING = {
 METEROPS_LAKE = os.environ.get("METEROPS_LAKE", str(DATA_DIR / "lake"))
 METEROPS_LAKE_CATALOG = os.environ.get("METEROPS_LAKE_CATALOG", "")
 METEROPS_MASTER_KEY_FILE = Path(os.environ.get("METEROPS_MASTER_KEY_FILE", DATA_DIR / "secrets" / "master.key"))
+METEROPS_SYSTEM_TITLE = bytes.fromhex(os.environ.get("METEROPS_SYSTEM_TITLE", "4d4f500000000001"))
+"""The head-end's own system title, 8 octets. Meters see it; with a key and a counter it makes the nonce of every APDU we send."""

@@ -30,7 +30,7 @@ def classify(error: BaseException) -> tuple[ErrorClass, str]:
     return _class_of(error), str(error) or type(error).__name__
 
 
-def _class_of(error: BaseException) -> ErrorClass:  # noqa: C901, PLR0911  a table of cases
+def _class_of(error: BaseException) -> ErrorClass:
     match error:
         case PeerTimeout() | TimeoutError():
             return ErrorClass.TIMEOUT

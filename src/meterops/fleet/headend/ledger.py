@@ -25,7 +25,7 @@ from meterops.kernel import hints, jobs
 from meterops.protocols.dlms.security import CounterRange, KeyRing
 
 LEASE = timedelta(seconds=15)
-COUNTERS_PER_SESSION = 64
+COUNTERS_PER_SESSION = 256
 """Counter values reserved for a session; what a session leaves unused is skipped, never reused."""
 
 
@@ -146,11 +146,18 @@ class Ledger:
             events_read_until=meter_sets.unpack_moments(progress.events_read_until) if progress else {},
         )
 
-    def more_counters(self, end_device_id: int, at_least: int = 0) -> CounterRange:
-        """A fresh range for one meter, beginning at `at_least` or above."""
+    def more_counters(self, end_device_id: int, at_least: int, count: int) -> CounterRange:
+        """A fresh range of `count` for one meter, beginning at `at_least` or above."""
         if at_least:
             credentials.raise_counter(end_device_id, at_least)
-        return credentials.reserve_counters([end_device_id], COUNTERS_PER_SESSION)[end_device_id]
+        return credentials.reserve_counters([end_device_id], count)[end_device_id]
+
+    def ended(self, active: Sequence[ActiveJob]) -> set[int]:
+        """Which of these jobs were taken out of line meanwhile: their operation was cancelled or is past its deadline."""
+        ids = [job.route_job_id for job in active]
+        gone = RouteJob.objects.filter(pk__in=ids, finished_at__isnull=False).values_list("pk", flat=True)
+        found = set(gone)
+        return {job.job_id for job in active if job.route_job_id in found}
 
     def keep_result(self, operation_id: str, results: dict[str, Any]) -> None:
         """Store what a requested read brought, for whoever waits for it."""

@@ -12,12 +12,13 @@ import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from meterops.fleet.headend.push import PushDesk, PushFrame
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import beats
 from meterops.kernel.clock import utc_now
+from meterops.protocols.dlms import flows
 from meterops.protocols.dlms.errors import DlmsError
 from meterops.protocols.dlms.framing import PushReceiver
 
@@ -47,9 +48,7 @@ class ListenerFigures:
 class Listener:
     """The listener process's work; `run` until `stop` is set."""
 
-    def __init__(
-        self, lake: telemetry.Lake, *, host: str, port: int, settings: ListenerSettings | None = None
-    ) -> None:
+    def __init__(self, lake: telemetry.Lake, *, host: str, port: int, settings: ListenerSettings | None = None) -> None:
         self.settings = settings or ListenerSettings()
         self.figures = ListenerFigures()
         self.port = port
@@ -66,9 +65,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Stream(self), self._host, self.port, backlog=4096)
         self.port = server.sockets[0].getsockname()[1]
-        datagrams, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self), local_addr=(self._host, self.port)
-        )
+        datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), local_addr=(self._host, self.port))
         self.ready.set()
         flusher = asyncio.create_task(self._flush_for_ever())
         beater = asyncio.create_task(self._beat_for_ever())
@@ -148,17 +145,17 @@ class _Stream(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._receiver = PushReceiver()
+        self._blocks = flows.PushReassembly()
         self._transport: asyncio.Transport | None = None
         self._admitted = False
         self._peer = ""
         self._timers: list[asyncio.TimerHandle] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._admitted = self._listener.admit()
         if not self._admitted:
-            transport.abort()
+            self._transport.abort()
             return
         self._peer = _peer_name(transport.get_extra_info("peername"))
         self._start_timers()
@@ -169,13 +166,13 @@ class _Stream(asyncio.Protocol):
             return
         self._restart_idle_timer()
         try:
-            apdus = self._receiver.feed(data)
+            whole = [done for apdu in self._receiver.feed(data) if (done := self._blocks.feed(apdu)) is not None]
         except DlmsError as error:
             self._listener.figures.dropped["broken framing"] += 1
             self._listener.take(PushFrame(data[:2048], "tcp", self._peer, time.time(), fault=str(error)))
             transport.abort()
             return
-        for apdu in apdus:
+        for apdu in whole:
             self._listener.take(PushFrame(apdu, "tcp", self._peer, time.time()))
 
     def connection_lost(self, exc: Exception | None) -> None:

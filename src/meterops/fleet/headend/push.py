@@ -9,20 +9,16 @@ from typing import Any
 import numpy as np
 
 from meterops.fleet.credentials import api as credentials
-from meterops.fleet.headend.sink import Harvest
+from meterops.fleet.headend.push_values import PushedValues, take_apart
+from meterops.fleet.headend.sink import EventOrigin, Harvest
 from meterops.fleet.inventory import api as inventory
 from meterops.fleet.telemetry import api as telemetry
-from meterops.fleet.telemetry.api import INTERVAL_OFFSET, READING_TYPES
 from meterops.protocols.dlms import flows
 from meterops.protocols.dlms.errors import DlmsError, SecurityError, SecurityFault
 from meterops.protocols.dlms.security import KeyRing
 
-ALARM_REGISTER = "0.0.97.98.0.255"
-EVENT_CODE_PREFIX = "0.0.96.11."
-ALARM_LOG, PUSH_LOG = 100, 101
-"""Numbers under which pushed alarm bits and pushed event codes stand beside the logs read from meters."""
-KEYS_KEPT_S = 300.0
-TITLES_KEPT = 200_000
+SENDERS_KEPT_S = 300.0
+SENDERS_KEPT = 200_000
 PAYLOAD_KEPT = 4096
 
 
@@ -39,9 +35,20 @@ class PushFrame:
 
 @dataclass(slots=True)
 class _Sender:
+    """A meter that pushes; `end_device_id` 0 and no keys for a title that nobody knows."""
+
     end_device_id: int
-    keys: KeyRing
+    keys: KeyRing | None
     known_at: float
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A frame whose notification could be read."""
+
+    frame: PushFrame
+    push: flows.Push
+    values: PushedValues
 
 
 @dataclass(slots=True)
@@ -51,14 +58,27 @@ class _Rows:
     harvest: Harvest = field(default_factory=Harvest)
     notifications: list[tuple[int, str, str, str, float, str, bytes, str]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    counters: dict[bytes, int] = field(default_factory=dict)
+
+    def note(self, frame: PushFrame, device: int, identity: str, outcome: str, detail: str = "") -> None:
+        """Keep the frame itself, whatever became of it."""
+        payload = frame.apdu[:PAYLOAD_KEPT]
+        self.notifications.append(
+            (device, identity, frame.transport, frame.peer, frame.received_at, outcome, payload, detail[:500])
+        )
+
+    def drop(self, frame: PushFrame, device: int, identity: str, reason: str, detail: str) -> None:
+        """Keep a frame that is not believed or understood, and count it."""
+        self.dropped[reason] += 1
+        self.note(frame, device, identity, reason, detail)
 
 
 class PushDesk:
-    """Decodes batches of pushed frames and stores them. Keys of senders are looked up once per batch, not per frame."""
+    """Decodes batches of pushed frames and stores them. Senders are looked up once per batch, not per frame."""
 
     def __init__(self, lake: telemetry.Lake) -> None:
         self._lake = lake
-        self._senders: dict[bytes, _Sender | None] = {}
+        self._senders: dict[bytes, _Sender] = {}
         self._counters: dict[bytes, int] = {}
 
     def store(self, frames: Sequence[PushFrame]) -> Counter[str]:
@@ -68,102 +88,89 @@ class PushDesk:
         """
         self._learn_senders(frames)
         rows = _Rows()
-        accepted: dict[bytes, int] = {}
-        for frame in frames:
-            self._take(frame, rows, accepted)
-        telemetry.append_pushes(self._lake, rows.harvest, _notification_columns(rows.notifications))
-        self._counters.update(accepted)
+        opened = [one for frame in frames if (one := self._open(frame, rows)) is not None]
+        unnamed = _known_by_identity(one.values.identity for one in opened if not one.push.title)
+        for one in opened:
+            self._keep(one, unnamed, rows)
+        self._lake.append(
+            readings=rows.harvest.reading_columns(),
+            events=rows.harvest.event_columns(),
+            notifications=_notification_columns(rows.notifications),
+        )
+        self._counters |= rows.counters
         return rows.dropped
 
     def _learn_senders(self, frames: Iterable[PushFrame]) -> None:
         now = time.monotonic()
         titles = {title for frame in frames if not frame.fault and (title := flows.title_of_push(frame.apdu))}
-        wanted = {t for t in titles if (s := self._senders.get(t)) is None or now - s.known_at > KEYS_KEPT_S}
+        wanted = {t for t in titles if (s := self._senders.get(t)) is None or now - s.known_at > SENDERS_KEPT_S}
         if not wanted:
             return
-        if len(self._senders) > TITLES_KEPT:
+        if len(self._senders) > SENDERS_KEPT:
             self._senders.clear()
-        known = credentials.keys_by_title(sorted(wanted))
+        known = inventory.ids_by_system_title(wanted)
+        keys = credentials.keys_of(sorted(known.values()))
         for title in wanted:
-            found = known.get(title)
-            if found is not None:
-                self._senders[title] = _Sender(found.end_device_id, found.keys, now)
+            end_device_id = known.get(title, 0)
+            self._senders[title] = _Sender(end_device_id, keys.get(end_device_id), now)
 
-    def _take(self, frame: PushFrame, rows: _Rows, accepted: dict[bytes, int]) -> None:
+    def _open(self, frame: PushFrame, rows: _Rows) -> _Opened | None:
         if frame.fault:
-            self._note(rows, frame, 0, "", "broken", frame.fault)
-            return
+            rows.note(frame, 0, "", "broken", frame.fault)
+            return None
+        title = flows.title_of_push(frame.apdu)
+        device = self._senders[title].end_device_id if title in self._senders else 0
         try:
             push = flows.decode_push(frame.apdu, self._keys_of)
-            self._check_counter(push, accepted)
+            self._check_counter(push, rows.counters)
         except SecurityError as error:
-            rows.dropped[str(error.reason)] += 1
-            title = flows.title_of_push(frame.apdu)
-            self._note(rows, frame, self._id_of(title), title.hex() if title else "", str(error.reason), str(error))
-            return
+            rows.drop(frame, device, title.hex(), str(error.reason), str(error))
         except DlmsError as error:
-            rows.dropped["undecodable"] += 1
-            self._note(rows, frame, 0, "", "undecodable", str(error))
-            return
-        self._keep(frame, push, rows)
+            rows.drop(frame, device, title.hex(), "undecodable", str(error))
+        else:
+            return _Opened(frame, push, take_apart(push))
+        return None
 
-    def _keep(self, frame: PushFrame, push: flows.Push, rows: _Rows) -> None:
-        end_device_id = self._id_of(push.system_title)
-        identity = push.system_title.hex() if push.system_title else push.identity
-        if not end_device_id and push.identity:
-            device = inventory.find_end_device(push.identity)
-            end_device_id = device.id if device is not None else 0
-        occurred = push.occurred_epoch if push.occurred_epoch is not None else int(frame.received_at)
-        for obis, value in push.values:
-            _keep_value(rows.harvest, end_device_id, obis, value, occurred, int(frame.received_at))
-        outcome = "taken" if end_device_id else "unknown sender"
-        self._note(rows, frame, end_device_id, identity, outcome, "" if end_device_id else "no end device is known by it")
+    def _keep(self, one: _Opened, unnamed: dict[str, tuple[int, bool]], rows: _Rows) -> None:
+        push, values, received = one.push, one.values, int(one.frame.received_at)
+        identity = push.title.hex() if push.title else values.identity
+        sender = self._senders.get(push.title) if push.title else None
+        device, has_keys = unnamed.get(identity, (0, False)) if sender is None else (sender.end_device_id, True)
+        if has_keys and push.control is None and not push.is_signed:
+            rows.drop(
+                one.frame, device, identity, "unprotected", "the meter has keys, so a plain push may be anybody's"
+            )
+            return
+        occurred = received if push.occurred_at_epoch is None else push.occurred_at_epoch
+        for log, code in values.events:
+            named = "" if device else identity
+            rows.harvest.add_event(device, log, code, occurred, received, EventOrigin.PUSHED, named)
+        if device:
+            for kind, value in values.registers:
+                rows.harvest.add_reading(device, kind.id, occurred, value)
+            rows.note(one.frame, device, identity, "taken")
+        else:
+            rows.drop(one.frame, 0, identity, "unknown sender", "no end device is known by this name")
 
     def _check_counter(self, push: flows.Push, accepted: dict[bytes, int]) -> None:
         """A ciphered push is taken once: its counter must be above the last one taken from that sender."""
-        if push.counter is None or not push.system_title:
+        if push.counter is None or not push.title:
             return
-        last = accepted.get(push.system_title, self._counters.get(push.system_title, -1))
+        last = accepted.get(push.title, self._counters.get(push.title, -1))
         if push.counter <= last:
             raise SecurityError(f"counter {push.counter} was taken before (last {last})", SecurityFault.REPLAY)
-        accepted[push.system_title] = push.counter
+        accepted[push.title] = push.counter
 
     def _keys_of(self, title: bytes) -> KeyRing | None:
         sender = self._senders.get(title)
         return sender.keys if sender else None
 
-    def _id_of(self, title: bytes | None) -> int:
-        sender = self._senders.get(title) if title else None
-        return sender.end_device_id if sender else 0
 
-    def _note(self, rows: _Rows, frame: PushFrame, device: int, identity: str, outcome: str, detail: str) -> None:
-        rows.notifications.append(
-            (
-                device,
-                identity,
-                frame.transport,
-                frame.peer,
-                frame.received_at,
-                outcome,
-                frame.apdu[:PAYLOAD_KEPT],
-                detail[:500],
-            )
-        )
-
-
-_TYPES_BY_OBIS = {t.obis: t for t in READING_TYPES.values() if t.id < INTERVAL_OFFSET}
-
-
-def _keep_value(harvest: Harvest, device: int, obis: str, value: Any, occurred: int, received: int) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return
-    if obis == ALARM_REGISTER:
-        bits = (bit for bit in range(32) if int(value) >> bit & 1)
-        harvest.events.extend((device, ALARM_LOG, bit, occurred, received) for bit in bits)
-    elif obis.startswith(EVENT_CODE_PREFIX):
-        harvest.events.append((device, PUSH_LOG, int(value), occurred, received))
-    elif device and obis in _TYPES_BY_OBIS:
-        harvest.add_reading(device, _TYPES_BY_OBIS[obis].id, occurred, round(value * 1000))
+def _known_by_identity(identities: Iterable[str]) -> dict[str, tuple[int, bool]]:
+    """For each serial that is known: its meter, and whether that has keys and so would not push in plain."""
+    known = inventory.ids_by_serial(identity for identity in identities if identity)
+    keyed = credentials.keys_of(sorted(known.values()))
+    return {identity: (device, device in keyed) for identity, device in known.items()}
 
 
 def _notification_columns(rows: Sequence[tuple[int, str, str, str, float, str, bytes, str]]) -> dict[str, Any]:
@@ -177,4 +184,3 @@ def _notification_columns(rows: Sequence[tuple[int, str, str, str, float, str, b
         "payload": [r[6] for r in rows],
         "detail": [r[7] for r in rows],
     }
-

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from meterops.fleet.headend.contents import Content
-from meterops.fleet.headend.sink import Harvest
+from meterops.fleet.headend.sink import EventOrigin, Harvest
 from meterops.fleet.telemetry.api import INTERVAL_OFFSET, READING_TYPES, QualityFlag, ReadingType, quality_of_status
 from meterops.protocols.dlms import flows
 from meterops.protocols.dlms.apdu import Attribute, CaptureObject
@@ -101,6 +101,7 @@ class LayoutMismatch(DecodeError):
 class MeterReading:
     """What a session has brought so far; times in epoch seconds, values in thousandths of the reading type's unit."""
 
+    is_associated: bool = False
     clock_drift_ms: int | None = None
     alarms: int | None = None
     registers: list[tuple[ReadingType, int]] = field(default_factory=list)
@@ -120,8 +121,14 @@ class MeterReading:
         for reading_type, value in self.registers:
             harvest.add_reading(meter, reading_type.id, read_at, value)
         for log, code, occurred in self.events:
-            harvest.events.append((meter, log, code, occurred, read_at))
+            harvest.add_event(meter, log, code, occurred, read_at, EventOrigin.READ_LOG)
         return self._store_profile(harvest, meter), self.events_until
+
+    def profile_until(self) -> int | None:
+        """The stamp of the newest row read, None where there is none."""
+        if self.profile is None or self.profile_layout is None:
+            return None
+        return max((t for t in self.profile.columns[self.profile_layout.clock] if t is not None), default=None)
 
     def _store_profile(self, harvest: Harvest, meter: int) -> int | None:
         rows, layout = self.profile, self.profile_layout
@@ -220,7 +227,9 @@ def _read_registers(
 def _read_profile(a: ClientAssociation, wanted: Wanted, layout: MeterLayout, reading: MeterReading) -> flows.Flow[None]:
     if layout.profile is None:
         return
-    rows = yield from flows.read_profile(a, layout.profile.obis, wanted.profile_from, wanted.now)
+    rows = yield from flows.read_profile(
+        a, layout.profile.obis, wanted.profile_from, wanted.now + 1, clock_columns=(layout.profile.clock,)
+    )
     if rows.row_count and len(rows.columns) <= max(column for column, _, _ in layout.profile.values):
         raise LayoutMismatch(f"load profile: {len(rows.columns)} columns do not fit the meter's layout")
     reading.profile, reading.profile_layout = rows, layout.profile
@@ -228,7 +237,7 @@ def _read_profile(a: ClientAssociation, wanted: Wanted, layout: MeterLayout, rea
 
 def _read_events(a: ClientAssociation, wanted: Wanted, layout: MeterLayout, reading: MeterReading) -> flows.Flow[None]:
     for log in layout.event_logs:
-        rows = yield from flows.read_profile(a, log.obis, wanted.events_from, wanted.now)
+        rows = yield from flows.read_profile(a, log.obis, wanted.events_from, wanted.now + 1)
         for row in rows.rows():
             if row[0] is not None and len(row) > 1 and isinstance(row[1], int):
                 reading.events.append((log.number, row[1], row[0]))

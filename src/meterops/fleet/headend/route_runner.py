@@ -28,7 +28,7 @@ class ActiveJob:
     untried: dict[int, None]
     """The meters this pass has not tried yet, in order."""
     in_flight: set[int] = field(default_factory=set)
-    unsettled: int = 0
+    unsettled: set[int] = field(default_factory=set)
     """Meters whose session is over while its rows are not durable yet."""
     waiting: dict[int, ErrorClass] = field(default_factory=dict)
     """Meters that failed and are tried again in the next pass."""
@@ -46,11 +46,11 @@ class ActiveJob:
 
     def outstanding(self) -> list[int]:
         """The meters not done: what the job's row keeps."""
-        return [*self.untried, *self.in_flight, *self.waiting]
+        return [*self.untried, *self.in_flight, *self.unsettled, *self.waiting]
 
     def settle(self, meter: int, error: ErrorClass | None) -> None:
         """Take in a meter's durable outcome: done, to be tried again, or given up."""
-        self.unsettled -= 1
+        self.unsettled.discard(meter)
         if error is None:
             self.succeeded += 1
         elif may_retry(error, self.passes_made + 1):

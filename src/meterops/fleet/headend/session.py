@@ -320,18 +320,20 @@ async def open_session(
     timeout: float,
     *,
     total_timeout: float | None = None,
+    connect_timeout: float | None = None,
     local_address: str | None = None,
 ) -> Session:
     """Connect to a meter and open the link.
 
-    `timeout` (seconds) bounds the connection and each answer, `total_timeout` the whole session with all its flows.
+    `timeout` (seconds) bounds each answer, `connect_timeout` the connection (else `timeout`), `total_timeout` the whole
+    session with all its flows.
     Raises `Unreachable`, `PeerTimeout`, `PeerClosed`, or `DlmsError` when the link does not open.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
     deadline = None if total_timeout is None else started + total_timeout
     session = Session(link, timeout, deadline, started)
-    patience = timeout if total_timeout is None else min(timeout, total_timeout)
+    patience = min(timeout if connect_timeout is None else connect_timeout, total_timeout or timeout)
     local = None if local_address is None else (local_address, 0)
     try:
         async with asyncio.timeout(patience):

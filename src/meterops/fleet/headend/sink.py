@@ -2,12 +2,20 @@
 
 from array import array
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from meterops.fleet.headend.errors import ErrorClass
 from meterops.fleet.headend.route_runner import MeterTask
+
+
+class EventOrigin(IntEnum):
+    """How an event came to be known; stored in the lake, so a number keeps its meaning."""
+
+    READ_LOG = 1
+    PUSHED = 2
 
 
 @dataclass(slots=True)
@@ -50,7 +58,8 @@ class Harvest:
     at: array[int] = field(default_factory=lambda: array("q"))
     value: array[int] = field(default_factory=lambda: array("q"))
     quality: array[int] = field(default_factory=lambda: array("h"))
-    events: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    events: list[tuple[int, str, int, int, int, int, int]] = field(default_factory=list)
+    """(end device, identity, log, code, occurred, received, origin)"""
     sessions: list[SessionRecord] = field(default_factory=list)
     settlements: list[Settlement] = field(default_factory=list)
 
@@ -71,6 +80,12 @@ class Harvest:
         self.value.append(value)
         self.quality.append(quality)
 
+    def add_event(
+        self, meter: int, log: int, code: int, occurred: int, received: int, origin: EventOrigin, identity: str = ""
+    ) -> None:
+        """Add an event, its times in epoch seconds; `identity` names the device where `meter` is 0."""
+        self.events.append((meter, identity, log, code, occurred, received, int(origin)))
+
     @property
     def rows(self) -> int:
         """How many reading rows wait."""
@@ -89,6 +104,22 @@ class Harvest:
             "ts": np.frombuffer(self.at, dtype=np.int64).astype("datetime64[s]"),
             "value": np.frombuffer(self.value, dtype=np.int64),
             "quality": np.frombuffer(self.quality, dtype=np.int16),
+        }
+
+    def event_columns(self) -> dict[str, Any] | None:
+        """The events as columns for the lake."""
+        if not self.events:
+            return None
+        meters, identities, logs, codes, occurred, received, origins = zip(*self.events, strict=True)
+        return {
+            "end_device_id": np.array(meters, dtype=np.int32),
+            "identity": list(identities),
+            "log": np.array(logs, dtype=np.int16),
+            "code": np.array(codes, dtype=np.int32),
+            "occurred_at": np.array(occurred, dtype="datetime64[s]"),
+            "received_at": np.array(received, dtype="datetime64[s]"),
+            "origin": np.array(origins, dtype=np.int16),
+            "detail": [""] * len(self.events),
         }
 
     def session_columns(self) -> dict[str, Any] | None:

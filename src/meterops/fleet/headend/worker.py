@@ -13,22 +13,22 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import connection
 
-from meterops.fleet.headend.classify import classify
 from meterops.fleet.headend.errors import ErrorClass
 from meterops.fleet.headend.ledger import LEASE, Ledger, Route
-from meterops.fleet.headend.meter_session import MeterVisit, visit_meter
+from meterops.fleet.headend.meter_session import MeterVisit, Visitors, visit_meter
 from meterops.fleet.headend.reading import LayoutBook
 from meterops.fleet.headend.route_runner import ActiveJob, MeterTask, RouteRunner, jobs_in
 from meterops.fleet.headend.sink import Harvest, SessionRecord, Settlement
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import beats
 from meterops.kernel.clock import utc_now
+from meterops.protocols.dlms.security import CounterRange
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -38,6 +38,7 @@ T = TypeVar("T")
 class WorkerSettings:
     """How much one worker takes on. `flush_s` is how long rows wait at most for the next commit to the lake."""
 
+    system_title: bytes
     sessions: int = 200
     routes: int = 60
     poll_s: float = 0.1
@@ -58,14 +59,13 @@ class WorkerFigures:
     failed: int = 0
     rows: int = 0
     commits: int = 0
-    recent: list[tuple[float, int]] = field(default_factory=list)
 
 
 class Worker:
     """One worker process's work; `run` until `stop` is set."""
 
-    def __init__(self, lake: telemetry.Lake, settings: WorkerSettings | None = None) -> None:
-        self.settings = settings or WorkerSettings()
+    def __init__(self, lake: telemetry.Lake, settings: WorkerSettings) -> None:
+        self.settings = settings
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns() % 1_000_000:06d}"
         self.figures = WorkerFigures()
         self._lake = lake
@@ -74,7 +74,7 @@ class Worker:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake")
         self._runners: dict[int, RouteRunner] = {}
         self._routes: dict[int, Route] = {}
-        self._layouts = LayoutBook()
+        self._shared = Visitors(settings.system_title, LayoutBook(), self.settings, self._more_counters)
         self._harvest = Harvest()
         self._capacity = asyncio.Semaphore(self.settings.sessions)
         self._flush_now = asyncio.Event()
@@ -172,6 +172,12 @@ class Worker:
         held = await self._in_store(lambda: self._ledger.renew(now=utc_now()))
         for route in set(self._runners) - held:
             await self._drop(route)
+        active = jobs_in(self._runners.values())
+        ended = await self._in_store(lambda: self._ledger.ended(active))
+        for job in active:
+            job.cancelled = job.cancelled or job.job_id in ended
+        if ended:
+            self._flush_now.set()
 
     async def _drop(self, route: int) -> None:
         """The lease is lost: another worker has the route, so leave it at once and keep nothing of it."""
@@ -189,25 +195,21 @@ class Worker:
         route = self._routes.get(task.route_id)
         visit = MeterVisit(task, started)
         try:
-            if route is None or task.meter not in route.addresses:
-                raise LookupError("the meter has no address on this route any more")
+            if route is None:
+                raise asyncio.CancelledError  # the lease went while this session waited for its turn
             limit = min(self.settings.session_timeout_s, max(1.0, task.deadline_at.timestamp() - started))
-            await visit_meter(
-                visit, route, self._layouts, self.settings, limit_s=limit, more_counters=self._more_counters
-            )
+            await visit_meter(visit, route, self._shared, limit_s=limit)
         except asyncio.CancelledError:
             for job in task.jobs:
                 job.in_flight.discard(task.meter)
                 job.untried[task.meter] = None
             raise
-        except Exception as error:
-            visit.error, visit.detail = classify(error)
-            if visit.error is ErrorClass.INTERNAL:
-                log.exception("a session with meter %s failed by a fault of ours", task.meter)
+        except Exception:
+            log.exception("a session with meter %s failed by a fault of ours", task.meter)
         self._take_home(visit)
 
-    async def _more_counters(self, end_device_id: int, at_least: int) -> Any:
-        return await self._in_store(lambda: self._ledger.more_counters(end_device_id, at_least))
+    async def _more_counters(self, end_device_id: int, at_least: int, count: int) -> CounterRange:
+        return await self._in_store(lambda: self._ledger.more_counters(end_device_id, at_least, count))
 
     def _take_home(self, visit: MeterVisit) -> None:
         task, error = visit.task, visit.error
@@ -220,7 +222,7 @@ class Worker:
                 operation_id=task.jobs[0].operation_id,
                 lane=int(task.lane),
                 started_at=visit.started,
-                duration_ms=int((time.time() - visit.started) * 1000),
+                duration_ms=visit.duration_ms,
                 bytes_sent=visit.bytes_sent,
                 bytes_received=visit.bytes_received,
                 apdus=visit.apdus,
@@ -235,7 +237,7 @@ class Worker:
         self._harvest.settlements.append(Settlement(task, error, profile_until, events_until))
         for job in task.jobs:
             job.in_flight.discard(task.meter)
-            job.unsettled += 1
+            job.unsettled.add(task.meter)
             if job.wants_results:
                 asyncio.create_task(self._keep_result(job.operation_id, task.meter, visit)).add_done_callback(
                     _log_fault
@@ -275,7 +277,7 @@ class Worker:
         pause = 0.5
         while True:
             try:
-                await loop.run_in_executor(self._writer, lambda: telemetry.append_harvest(self._lake, harvest))
+                await loop.run_in_executor(self._writer, self._append, harvest)
             except Exception:
                 log.exception("the lake did not take %s rows; they are kept and tried again", harvest.rows)
                 self._room.clear()
@@ -285,6 +287,11 @@ class Worker:
                 self.figures.rows += harvest.rows
                 self.figures.commits += 1
                 return
+
+    def _append(self, harvest: Harvest) -> None:
+        self._lake.append(
+            readings=harvest.reading_columns(), events=harvest.event_columns(), sessions=harvest.session_columns()
+        )
 
     async def _settle(self, settlements: Sequence[Settlement]) -> None:
         touched: dict[int, ActiveJob] = {}
@@ -335,4 +342,3 @@ class Worker:
 def _log_fault(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("a requested result was not kept: %r", task.exception())
-
