@@ -1,6 +1,7 @@
 """What the head-end does because it is time: due schedules become operations, finished or late operations end."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -68,7 +69,7 @@ def end_operations(*, now: datetime) -> int:
 
 
 @transaction.atomic
-def _end(pk: object, state: OperationState, now: datetime) -> bool:
+def _end(pk: UUID, state: OperationState, now: datetime) -> bool:
     operation = FleetOperation.objects.select_for_update().get(pk=pk)
     if operation.state != OperationState.RUNNING:
         return False

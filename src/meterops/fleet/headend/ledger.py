@@ -41,7 +41,7 @@ class Address:
     server_sap: int
     system_title: bytes
     profile: str
-    model: tuple[str, str, str]
+    make: tuple[str, str, str]
     """Manufacturer, model, firmware: meters that share these share their object layout."""
 
 
@@ -150,7 +150,8 @@ class Ledger:
         """A fresh range of `count` for one meter, beginning at `at_least` or above."""
         if at_least:
             credentials.raise_counter(end_device_id, at_least)
-        return credentials.reserve_counters([end_device_id], count)[end_device_id]
+        ranges: dict[int, CounterRange] = credentials.reserve_counters([end_device_id], count)
+        return ranges[end_device_id]
 
     def ended(self, active: Sequence[ActiveJob]) -> set[int]:
         """Which of these jobs were taken out of line meanwhile: their operation was cancelled or is past its deadline."""
@@ -214,9 +215,9 @@ class Ledger:
             hints.publish("operations", job.operation_id)
 
 
-def _addresses(columns: inventory.AddressColumns) -> dict[int, Address]:
+def _addresses(columns: inventory.Addresses) -> dict[int, Address]:
     return {
-        row[0]: Address(*row[:8], model=row[8:])
+        row[0]: Address(*row)
         for row in zip(
             columns.end_device_id.tolist(),
             columns.serial,
@@ -226,9 +227,7 @@ def _addresses(columns: inventory.AddressColumns) -> dict[int, Address]:
             columns.server_sap.tolist(),
             columns.system_title,
             columns.profile,
-            columns.manufacturer,
-            columns.model,
-            columns.firmware_version,
+            columns.make,
             strict=True,
         )
     }

@@ -243,7 +243,7 @@ def _learn(association: ClientAssociation, profile: CompanionProfile) -> flows.F
 
 
 def _kind(address: Address) -> tuple[str, ...]:
-    return (*address.model, address.profile)
+    return (*address.make, address.profile)
 
 
 def _wanted(task: MeterTask, route: Route) -> Wanted:

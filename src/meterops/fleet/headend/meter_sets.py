@@ -15,7 +15,7 @@ def pack(meter_ids: Iterable[int] | MeterIds) -> bytes:
     return zlib.compress(np.diff(ids, prepend=np.int32(0)).astype("<i4").tobytes(), 6)
 
 
-def unpack(packed: bytes) -> MeterIds:
+def unpack(packed: bytes | memoryview) -> MeterIds:
     """The ids, ascending, as int32 of shape (n,).
 
     Raises:
@@ -34,7 +34,7 @@ def pack_moments(moments: dict[int, int]) -> bytes:
     return zlib.compress(np.uint32(len(ids)).tobytes() + ids.tobytes() + values.tobytes(), 6)
 
 
-def unpack_moments(packed: bytes) -> dict[int, int]:
+def unpack_moments(packed: bytes | memoryview) -> dict[int, int]:
     """The other way round; no bytes are no moments."""
     if not packed:
         return {}

@@ -206,8 +206,8 @@ def _schedule_view(s: Schedule, last: OperationView | None, now: datetime) -> Sc
 
 def _views(found: QuerySet[FleetOperation]) -> list[OperationView]:
     rows = list(found.select_related("schedule"))
-    sums = {
-        row["operation_id"]: row
+    sums: dict[UUID, dict[str, Any]] = {
+        row["operation_id"]: dict(row)
         for row in RouteJob.objects.filter(operation__in=[row.id for row in rows])
         .values("operation_id")
         .annotate(

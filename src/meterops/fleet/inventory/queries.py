@@ -62,6 +62,8 @@ class Addresses:
     system_title: list[bytes]
     """Eight octets, or none where it is not known."""
     profile: list[str]
+    make: list[tuple[str, str, str]]
+    """Manufacturer, model and firmware: meters that share these have the same objects."""
 
     def __len__(self) -> int:
         return len(self.serial)
@@ -122,12 +124,12 @@ def _addresses(found: QuerySet[EndDevice]) -> Addresses:
 
 def _address_rows(found: QuerySet[EndDevice]) -> list[Any]:
     names = ("pk", "route_id", "serial", "host", "port", "transport", "server_sap", "system_title", "profile")
-    return list(found.values_list(*names))
+    return list(found.values_list(*names, "manufacturer", "model", "firmware_version"))
 
 
 def _in_columns(rows: list[Any]) -> Addresses:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 9
-    ids, routes, serials, hosts, ports, transports, saps, titles, profiles = columns
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 12
+    ids, routes, serials, hosts, ports, transports, saps, titles, profiles, *make = columns
     return Addresses(
         end_device_id=np.array(ids, dtype=np.int64),
         route_id=np.array([route or 0 for route in routes], dtype=np.int64),
@@ -138,6 +140,7 @@ def _in_columns(rows: list[Any]) -> Addresses:
         server_sap=np.array(saps, dtype=np.int32),
         system_title=[bytes.fromhex(title) for title in titles],
         profile=list(profiles),
+        make=list(zip(*make, strict=True)),
     )
 
 
