@@ -1,7 +1,7 @@
 """A named refusal instead of silence."""
 
 
-class Refusal(Exception):  # noqa: N818  a refusal is an answer, not a fault
+class Refusal(Exception):
     """An operation was understood and is not done. Its text is a sentence for the person who asked.
 
     Each case is a subclass named as a clause (`ScheduleIsPaused`); its docstring is the sentence where none is given.

@@ -101,7 +101,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_detach,
+                preexec_fn=_detach,  # noqa: PLW1509  this process has no threads
             )
         child.started_at = time.monotonic()
 

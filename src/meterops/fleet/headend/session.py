@@ -29,15 +29,15 @@ class SessionError(Exception):
     """Root of what goes wrong below the protocol."""
 
 
-class Unreachable(SessionError):  # noqa: N818  # a state of the peer, named as the operator reads it
+class Unreachable(SessionError):  # a state of the peer, named as the operator reads it
     """The connection could not be made."""
 
 
-class PeerClosed(SessionError):  # noqa: N818
+class PeerClosed(SessionError):
     """The connection went away before the answer came."""
 
 
-class PeerTimeout(SessionError):  # noqa: N818
+class PeerTimeout(SessionError):
     """The answer did not come, or not completely, in time."""
 
 

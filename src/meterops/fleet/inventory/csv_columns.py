@@ -20,7 +20,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 MAX_JSON: Final = 20_000
 
 
-class CellRefused(ValueError):  # noqa: N818  an answer about a cell, not a fault
+class CellRefused(ValueError):
     """A cell's text is no value of its column; `allowed` says what would be."""
 
     def __init__(self, what: str, allowed: str) -> None:

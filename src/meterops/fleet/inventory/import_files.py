@@ -81,7 +81,7 @@ class Table:
         return next((i for i, column in enumerate(self.columns) if column.attribute == attribute), None)
 
 
-class _NotText(Exception):  # noqa: N818
+class _NotText(Exception):
     """A line is no UTF-8."""
 
 

@@ -234,10 +234,12 @@ def as_plain(profile: LoadProfile) -> dict[str, Any]:
 
 
 def _plain(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if value != value else round(value, 3) for value in values.tolist()]  # noqa: PLR0124  NaN
+    return [None if value != value else round(value, 3) for value in values.tolist()]
 
 
-def latest_registers(lake: Lake, end_device_id: int, *, now: datetime, within: timedelta = RECENT) -> list[RegisterValue]:
+def latest_registers(
+    lake: Lake, end_device_id: int, *, now: datetime, within: timedelta = RECENT
+) -> list[RegisterValue]:
     """Each register's newest value."""
     rows = lake.query(
         """
@@ -451,10 +453,8 @@ def freshness(lake: Lake, *, now: datetime) -> Freshness:
         "(SELECT max(ts) FROM lake.readings WHERE day >= ?::DATE)",
         [since, since],
     ).fetchone()
-    session, reading = row if row else (None, None)
-    return Freshness(
-        lake.snapshot(), _aware(session) if session else None, _aware(reading) if reading else None
-    )
+    session, reading = row or (None, None)
+    return Freshness(lake.snapshot(), _aware(session) if session else None, _aware(reading) if reading else None)
 
 
 def count_rows(lake: Lake) -> dict[str, int]:

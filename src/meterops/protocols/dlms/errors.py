@@ -59,7 +59,7 @@ class SecurityError(DlmsError):
         return self.what
 
 
-class ServiceRefused(DlmsError):  # noqa: N818  # a refusal is named as a clause
+class ServiceRefused(DlmsError):  # a refusal is named as a clause
     """The server answered a GET, SET or ACTION with a result other than success."""
 
     def __init__(self, result: IntEnum, what: str = "") -> None:
@@ -72,7 +72,7 @@ class ServiceRefused(DlmsError):  # noqa: N818  # a refusal is named as a clause
         return f"{self.what}: {name}" if self.what else name
 
 
-class AssociationRefused(DlmsError):  # noqa: N818  # a refusal is named as a clause
+class AssociationRefused(DlmsError):  # a refusal is named as a clause
     """The server did not open the association: result and diagnostic of the AARE, or what the xDLMS layer said
     instead.
     """
@@ -91,7 +91,7 @@ class AssociationRefused(DlmsError):  # noqa: N818  # a refusal is named as a cl
         return "none" if self.diagnostic is None else str(int(self.diagnostic))
 
 
-class PeerException(DlmsError):  # noqa: N818  # a refusal is named as a clause
+class PeerException(DlmsError):  # a refusal is named as a clause
     """The server sent an ExceptionResponse; `invocation_counter` is the one it expects, when it says so (service
     error 6).
     """

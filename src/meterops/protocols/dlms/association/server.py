@@ -114,7 +114,7 @@ class _Signed:
 _Layer = _Ciphered | _Signed
 
 
-class _Refusal(Exception):  # noqa: N818  # it is an answer on its way, not an error
+class _Refusal(Exception):  # it is an answer on its way, not an error
     """The AARQ is answered with a rejecting AARE."""
 
     def __init__(self, diagnostic: UserDiagnostic, initiate_error: int | None = None) -> None:
