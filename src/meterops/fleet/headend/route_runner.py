@@ -167,7 +167,7 @@ class RouteRunner:
             await self._keep_connect_rate()
             session = asyncio.create_task(self._run(task, counted=not urgent))
             self._sessions.add(session)
-            session.add_done_callback(self._sessions.discard)
+            session.add_done_callback(self._session_over)
 
     def _has_next(self) -> bool:
         limit = self._slots + (2 if self._next_lane() < Lane.SCHEDULED_READ else 0)
@@ -220,7 +220,11 @@ class RouteRunner:
             self._busy.discard(task.meter)
             if counted:
                 self._capacity.release()
-            self._wake.set()
+
+    def _session_over(self, session: asyncio.Task[None]) -> None:
+        """Its place is free: only now may the loop look for the next meter."""
+        self._sessions.discard(session)
+        self._wake.set()
 
 
 def jobs_in(runners: Iterable[RouteRunner]) -> list[ActiveJob]:
