@@ -1,5 +1,7 @@
 """Gathers what sessions bring home as columns, and says which meters' outcomes become durable with them."""
 
+from __future__ import annotations
+
 from array import array
 from dataclasses import dataclass, field
 from enum import IntEnum
