@@ -12,6 +12,7 @@ from meterops.fleet.inventory.api import KIND_CODES, ItemKind, Tree
 from meterops.fleet.telemetry import api as telemetry
 from meterops.interfaces.console.map_points import METER, TRANSFORMER, Points
 from meterops.interfaces.console.reading_state import Contacts
+from meterops.kernel.clock import utc_now
 
 T = TypeVar("T")
 
@@ -39,8 +40,14 @@ class Kept(Generic[T]):
 
 
 def _contacts() -> Contacts:
-    found = telemetry.last_contact()
-    return Contacts(found.end_device_id, found.tried_at, found.read_at)
+    found = telemetry.device_contacts(telemetry.lake(), now=utc_now())
+    return Contacts(
+        found.device_ids.astype(np.int64),
+        found.last_attempt,
+        found.last_success,
+        found.last_error,
+        found.clock_drift_ms,
+    )
 
 
 def _map() -> Points:

@@ -6,7 +6,8 @@ from typing import Any, Concatenate, ParamSpec
 from urllib.parse import quote
 
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -14,7 +15,7 @@ from django.urls import reverse
 from meterops.kernel.actor import Actor
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 Part = Callable[[], Mapping[str, Any]]
 
 
@@ -22,7 +23,7 @@ def signed_in(view: View[P]) -> View[P]:
     """Only for people who signed in. A fragment's request is answered so that the whole page goes to the sign-in."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if request.user.is_authenticated:
             response = view(request, *args, **kwargs)
             response.headers.setdefault("Cache-Control", "no-store")
@@ -39,7 +40,7 @@ def may(permission: str) -> Callable[[View[P]], View[P]]:
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if user_of(request).has_perm(permission):
                 return view(request, *args, **kwargs)
             return no_permission(request, permission)
@@ -57,7 +58,8 @@ def no_permission(request: HttpRequest, permission: str) -> HttpResponse:
 
 def user_of(request: HttpRequest) -> User:
     """The signed-in person; only behind `signed_in`."""
-    assert isinstance(request.user, User)
+    if not isinstance(request.user, User):
+        raise PermissionDenied
     return request.user
 
 
@@ -85,6 +87,9 @@ def page(request: HttpRequest, folder: str, parts: Mapping[str, Part], **context
     return render(request, f"console/{folder}/page.html", context)
 
 
-def notice(request: HttpRequest, text: str, *, refused: bool = False, status: int = 200) -> HttpResponse:
-    """One sentence as a fragment: what was done, or why it was not."""
-    return render(request, "console/parts/notice.html", {"text": text, "refused": refused}, status=status)
+def notice(
+    request: HttpRequest, text: str, *, refused: bool = False, status: int = 200, href: str = "", words: str = ""
+) -> HttpResponse:
+    """One sentence as a fragment: what was done, or why it was not; `href` is where it is seen, under `words`."""
+    content = {"text": text, "refused": refused, "href": href, "words": words}
+    return render(request, "console/parts/notice.html", content, status=status)

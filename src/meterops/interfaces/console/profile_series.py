@@ -1,75 +1,20 @@
-"""Turns stored meter readings into what a chart shows: energy per interval, gaps, flags."""
+"""Turns a stored load profile into what a chart shows: energy per interval, gaps, flags."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-DEFAULT_STEP_S = 900
+from meterops.fleet.telemetry.api import LoadProfile, ProfileColumn
 
-
-@dataclass(frozen=True, slots=True)
-class Intervals:
-    """Energy per interval, each at the interval's start. `value` is NaN where a reading at either end is missing."""
-
-    at: npt.NDArray[np.int64]
-    value: npt.NDArray[np.float64]
-    flagged: tuple[int, ...]
-    gaps: tuple[tuple[int, int], ...]
-
-
-def step_of(at: npt.NDArray[np.int64]) -> int:
-    """The capture period in seconds: the commonest distance between readings, a quarter of an hour where there is none."""
-    if len(at) < 2:
-        return DEFAULT_STEP_S
-    distances, counts = np.unique(np.diff(at), return_counts=True)
-    return int(distances[np.argmax(counts)]) or DEFAULT_STEP_S
-
-
-def energy_intervals(
-    at: npt.NDArray[np.int64],
-    total: npt.NDArray[np.int64],
-    quality: npt.NDArray[np.int64],
-    *,
-    period: tuple[int, int],
-    now: int,
-) -> Intervals:
-    """Differences of a captured total (milli-units, sorted by time) on the regular grid of `period`, in units.
-
-    A missing reading leaves its two intervals empty: their energy is known together only, so neither shows a peak. Nothing after
-    `now` counts as missing.
-    """
-    step = step_of(at)
-    first = period[0]
-    known = {int(moment): index for index, moment in enumerate(at)}
-    grid = np.arange(first, min(period[1], now - now % step), step, dtype=np.int64)
-    value = np.full(len(grid), np.nan)
-    flagged = []
-    for place, start in enumerate(grid):
-        low, high = known.get(int(start)), known.get(int(start) + step)
-        if low is None or high is None:
-            continue
-        value[place] = (int(total[high]) - int(total[low])) / 1000
-        if quality[low] or quality[high]:
-            flagged.append(place)
-    return Intervals(grid, value, tuple(flagged), runs_of_gaps(grid, np.isnan(value), step))
-
-
-def runs_of_gaps(at: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_], step: int) -> tuple[tuple[int, int], ...]:
-    """Neighboring missing places as half-open periods in seconds."""
-    runs: list[tuple[int, int]] = []
-    for moment in at[missing]:
-        if runs and runs[-1][1] == moment:
-            runs[-1] = (runs[-1][0], int(moment) + step)
-        else:
-            runs.append((int(moment), int(moment) + step))
-    return tuple(runs)
+STEP_S = 900
+"""The grid of `telemetry.load_profile`."""
 
 
 @dataclass(slots=True)
 class Chart:
-    """What `chart.ts` reads."""
+    """What `chart.ts` reads. `x` are the beginnings of intervals in epoch seconds."""
 
     period: tuple[int, int]
     x: list[int] = field(default_factory=list)
@@ -99,3 +44,70 @@ class Chart:
             "band": self.band,
             "step": self.step,
         }
+
+
+def energy_chart(profile: LoadProfile, *, period: tuple[int, int], now: int) -> Chart:
+    """Energy per quarter of every cumulative column with a value.
+
+    A missing reading leaves its two quarters empty: their energy is known together only, so neither shows a peak.
+    """
+    chart, past = _chart(profile, period=period, now=now)
+    chart.step = True
+    shown = _with_values(profile, lambda column: column.intervals)
+    for column in shown or profile.columns[:1]:
+        values = column.intervals if column.intervals is not None else column.registers
+        flagged = np.flatnonzero((column.quality[past] != 0) & ~np.isnan(values[past]))
+        chart.add(
+            column.reading_type.name, column.reading_type.unit, values[past], decimals=0, flagged=flagged.tolist()
+        )
+    known = [~np.isnan(one.intervals[past]) for one in shown if one.intervals is not None]
+    _add_gaps(chart, np.logical_or.reduce(known) if known else np.zeros(len(chart.x), dtype=bool))
+    return chart
+
+
+def value_chart(profile: LoadProfile, *, period: tuple[int, int], now: int, band: tuple[float, float]) -> Chart:
+    """Values as captured, over the band in which they belong. A phase that is not measured has no line."""
+    chart, past = _chart(profile, period=period, now=now)
+    chart.band = band
+    shown = _with_values(profile, lambda column: column.registers)
+    for column in shown:
+        flagged = np.flatnonzero(column.quality[past])
+        chart.add(
+            column.reading_type.name,
+            column.reading_type.unit,
+            column.registers[past],
+            decimals=1,
+            flagged=flagged.tolist(),
+        )
+    if shown:
+        _add_gaps(chart, np.logical_or.reduce([~np.isnan(one.registers[past]) for one in shown]))
+    return chart
+
+
+def _chart(profile: LoadProfile, *, period: tuple[int, int], now: int) -> tuple[Chart, npt.NDArray[np.bool_]]:
+    """An empty chart on the quarters that are over, and which of the profile's those are."""
+    past: npt.NDArray[np.bool_] = profile.at <= now
+    return Chart(period=period, x=(profile.at[past] - STEP_S).tolist()), past
+
+
+def _with_values(
+    profile: LoadProfile, of: Callable[[ProfileColumn], npt.NDArray[np.float64] | None]
+) -> list[ProfileColumn]:
+    return [
+        column for column in profile.columns if (values := of(column)) is not None and not bool(np.isnan(values).all())
+    ]
+
+
+def _add_gaps(chart: Chart, known: npt.NDArray[np.bool_]) -> None:
+    chart.gaps = list(runs_of_gaps(np.array(chart.x, dtype=np.int64), ~known))
+
+
+def runs_of_gaps(at: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
+    """Neighboring missing quarters as half-open periods in seconds."""
+    runs: list[tuple[int, int]] = []
+    for moment in at[missing].tolist():
+        if runs and runs[-1][1] == moment:
+            runs[-1] = (runs[-1][0], moment + STEP_S)
+        else:
+            runs.append((moment, moment + STEP_S))
+    return tuple(runs)

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 SILENT_AFTER_S = 24 * 3600
+CLOCK_OFF_MS = 30_000
+"""A clock that is off by more than this puts energy into the wrong interval sooner or later."""
 
 
 class ReadState(IntEnum):
@@ -41,6 +43,10 @@ class Contacts:
     end_device_id: npt.NDArray[np.int64]
     tried_at: npt.NDArray[np.int64]
     read_at: npt.NDArray[np.int64]
+    error: npt.NDArray[np.object_]
+    """The class of the newest session's error, empty where it succeeded."""
+    drift_ms: npt.NDArray[np.float64]
+    """How far the clock was off when it was last read, NaN where it never was."""
 
     def of(self, ids: Sequence[int] | npt.NDArray[np.int64], now: datetime) -> "States":
         """The states of these meters, in their order."""
@@ -51,6 +57,18 @@ class Contacts:
             found = self.end_device_id[place] == wanted
             tried[found], read[found] = self.tried_at[place[found]], self.read_at[place[found]]
         return States(wanted, classify(tried, read, int(now.timestamp())), tried, read)
+
+    def with_error(self, ids: npt.NDArray[np.int64], error: str) -> npt.NDArray[np.int64]:
+        """Those of the meters whose newest session ended in an error class."""
+        return np.asarray(np.intersect1d(ids, self.end_device_id[self.error == error]), dtype=np.int64)
+
+    def is_off(self) -> npt.NDArray[np.bool_]:
+        """Which clocks were off by more than `CLOCK_OFF_MS` when they were last read."""
+        return np.asarray(np.nan_to_num(np.abs(self.drift_ms)) > CLOCK_OFF_MS)
+
+    def with_clock_off(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Those of the meters whose clock is off."""
+        return np.asarray(np.intersect1d(ids, self.end_device_id[self.is_off()]), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +87,7 @@ class States:
 
     def ids_in(self, state: ReadState) -> npt.NDArray[np.int64]:
         """The meters in a state."""
-        return self.end_device_id[self.state == state]
+        return np.asarray(self.end_device_id[self.state == state], dtype=np.int64)
 
 
 def classify(tried: npt.NDArray[np.int64], read: npt.NDArray[np.int64], now: int) -> npt.NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django import template
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -13,7 +14,7 @@ from meterops.interfaces.console.svg import marks, sparkline
 
 register = template.Library()
 
-NOTHING = "–"  # noqa: RUF001  an en dash, as tables show a missing value
+NOTHING = "–"
 
 
 @register.simple_tag
@@ -175,7 +176,8 @@ def bar(done: float, failed: float = 0.0, target: float | None = None) -> SafeSt
 @register.simple_tag(takes_context=True)
 def query(context: dict[str, Any], **changes: Any) -> str:
     """The page's query string with some parameters changed; empty values drop out."""
-    parameters = context["request"].GET.copy()
+    request: HttpRequest = context["request"]
+    parameters = request.GET.copy()
     parameters.pop("part", None)
     for name, value in changes.items():
         if value in (None, ""):

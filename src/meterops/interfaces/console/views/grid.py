@@ -107,13 +107,13 @@ def _by_reading(points: Points) -> Colors:
 
 def _by_voltage(points: Points) -> Colors:
     """Each meter by the newest voltage of any of its phases that is farthest from its band."""
-    newest = telemetry.newest_voltages(now=utc_now())
+    ids, lowest, highest = telemetry.latest_voltages(telemetry.lake(), now=utc_now())
     state = np.full(len(points), 3, dtype=np.uint8)
-    if len(newest.end_device_id):
+    if len(ids):
         wanted = points.id.astype(np.int64)
-        place = np.minimum(np.searchsorted(newest.end_device_id, wanted), len(newest.end_device_id) - 1)
-        known = newest.end_device_id[place] == wanted
-        low, high = newest.lowest_v[place], newest.highest_v[place]
+        place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+        known = ids[place] == wanted
+        low, high = lowest[place], highest[place]
         state[known] = 0
         state[known & (low < LOW_V)] = 1
         state[known & (high > HIGH_V)] = 2
@@ -139,7 +139,9 @@ def _by_column(column: str) -> Callable[[Points], Colors]:
 def _by_phase(points: Points) -> Colors:
     found = inventory.columns_of_end_devices(["usage_point_id"])
     items = inventory.list_items(found["usage_point_id"].tolist())
-    phases = [str(items[i].attributes.get("phases", "")) if i in items else "" for i in found["usage_point_id"].tolist()]
+    phases = [
+        str(items[i].attributes.get("phases", "")) if i in items else "" for i in found["usage_point_id"].tolist()
+    ]
     return _kinds(points, found["id"], np.array(phases, dtype=object))
 
 
@@ -329,16 +331,23 @@ def _meters_below(node: GridNode, feeder: str, phases: str) -> list[tuple[GridNo
 def _branch(node: GridNode, root: GridNode, looks: dict[int, ReadState]) -> Branch:
     points = [child for child in node.children if child.kind is not ItemKind.LV_FEEDER]
     branches = [_branch(child, root, looks) for child in node.children if child.kind is ItemKind.LV_FEEDER]
-    return Branch((node.name or node.mrid).removeprefix(root.name or root.mrid).strip(" -/") or node.mrid, _boxes(points, root, looks), branches)
+    return Branch(
+        (node.name or node.mrid).removeprefix(root.name or root.mrid).strip(" -/") or node.mrid,
+        _boxes(points, root, looks),
+        branches,
+    )
 
 
 def _boxes(points: list[GridNode], root: GridNode, looks: dict[int, ReadState]) -> list[Meter]:
     """Meters in the order of their distance from the transformer, as a cable passes them."""
     ordered = sorted(points, key=lambda point: (_distance(point, root), point.mrid))
     return [
-        Meter(meter.id, f"{meter.mrid}, {phases or 'phase not known'}: {WORDS[looks[meter.id]]}", BOXES[looks[meter.id]])
+        Meter(
+            meter.id, f"{meter.mrid}, {phases or 'phase not known'}: {WORDS[looks[meter.id]]}", BOXES[looks[meter.id]]
+        )
         for point in ordered
-        for meter, _, phases in _meters_below(point, "", point.phases) or ([(point, "", point.phases)] if point.kind is ItemKind.END_DEVICE else [])
+        for meter, _, phases in _meters_below(point, "", point.phases)
+        or ([(point, "", point.phases)] if point.kind is ItemKind.END_DEVICE else [])
     ]
 
 

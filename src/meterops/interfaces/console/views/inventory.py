@@ -71,11 +71,13 @@ def apply(request: HttpRequest) -> HttpResponse:
 
 
 def _files(request: HttpRequest) -> list[ImportFile] | str:
-    uploads = [one for one in request.FILES.getlist("files") if isinstance(one, UploadedFile)]
+    uploads: list[UploadedFile[bytes]] = request.FILES.getlist("files")
     if not uploads:
         return "Choose at least one file: nodes.csv, devices.csv, or both."
     if sum(one.size or 0 for one in uploads) > MAX_UPLOAD:
-        return "The files are larger than 512 MB together. Use `meterops import` on the server for imports of that size."
+        return (
+            "The files are larger than 512 MB together. Use `meterops import` on the server for imports of that size."
+        )
     return [ImportFile(one.name or "file", one.read()) for one in uploads]
 
 
