@@ -108,8 +108,11 @@ def test_signed_requests_are_answered_signed() -> None:
     assert max(map(len, wire.sent)) <= 512
 
 
-@pytest.mark.parametrize("transfer", TRANSFERS)
-@pytest.mark.parametrize("size", [64, 128, 511, 1024])
+@pytest.mark.parametrize(
+    ("transfer", "size"),
+    # A ciphered GET with a range does not fit into 64 octets, and only general blocks can divide a GET.
+    [("general blocks", 64), *[(transfer, size) for transfer in TRANSFERS for size in (128, 511, 1024)]],
+)
 def test_long_values_both_ways_keep_within_the_pdu_sizes(transfer: str, size: int) -> None:
     meter = MemoryMeter(max_pdu_size=size)
     wire = meter.connect()

@@ -77,6 +77,8 @@ _DECIPHERING_ERROR: Final = pdu.ExceptionResponse(
 _CIPHERED_CONTEXTS: Final = frozenset((ApplicationContext.LOGICAL_NAME_CIPHERED,))
 _KNOWN_CONTEXTS: Final = frozenset((ApplicationContext.LOGICAL_NAME, ApplicationContext.LOGICAL_NAME_CIPHERED))
 _OWN_HEAD: Final = ASSOCIATION_CLASS.to_bytes(2, "big") + CURRENT_ASSOCIATION.octets
+_ACSE: Final = frozenset((0x61, 0x63))
+"""AARE and RLRE, which belong to no PDU size and never travel in blocks."""
 _REPLY_TO_HLS: Final = _OWN_HEAD + b"\x01"
 _NAMES: Final = b"\x09\x07\x60\x85\x74\x05\x08"
 _SECURITY_SETUP: Final = b"\x09\x06\x00\x00\x2b\x00\x00\xff"
@@ -172,7 +174,11 @@ class ServerAssociation:
         """Give an answer in one piece, or in blocks where it is too long for that."""
         if self._blocks is not None:
             self._blocks.restart()
-        if len(answer) > self._limit and self._conformance & Conformance.GENERAL_BLOCK_TRANSFER:
+        if (
+            answer[0] not in _ACSE
+            and len(answer) > self._limit
+            and self._conformance & Conformance.GENERAL_BLOCK_TRANSFER
+        ):
             self._blocks = self._blocks or GeneralBlocks()
             return self._blocks.send(answer, self._limit)
         return [answer]

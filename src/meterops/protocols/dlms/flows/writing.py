@@ -12,7 +12,6 @@ from meterops.protocols.dlms.apdu.set import (
     SetResponse,
     SetResponseBlock,
     SetResponseLastBlock,
-    SetResponseLastBlockList,
     SetResponseNormal,
     SetResponseWithList,
     decode_set_response,
@@ -35,7 +34,7 @@ def write(a: ClientAssociation, attribute: Attribute, value: Data, access: Acces
     if _fits(a, request):
         response = yield from _set(a, request, invoke)
     else:
-        response = yield from _write_blocks(a, b"\x02", invoke, descriptor, octets)
+        response = yield from _write_blocks(a, invoke, descriptor, octets)
     if not isinstance(response, SetResponseNormal | SetResponseLastBlock):
         raise ProtocolError(f"{type(response).__name__} to a SET")
     if response.result != DataAccessResult.SUCCESS:
@@ -43,7 +42,10 @@ def write(a: ClientAssociation, attribute: Attribute, value: Data, access: Acces
 
 
 def write_many(a: ClientAssociation, values: Sequence[tuple[Attribute, Data]]) -> Flow[list[DataAccessResult]]:
-    """Write several attributes in one request where the meter can, else one by one; return the result of each."""
+    """Write several attributes in one request where the meter can and it fits, else one by one; the result of each.
+
+    A list in blocks (set-request-with-list-and-first-datablock) saves little, and few meters know it.
+    """
     if not a.can(Conformance.MULTIPLE_REFERENCES) or a.parameters.quirks.no_lists or len(values) == 1:
         return (yield from _write_singly(a, values))
     count = axdr.encode_length(len(values))
@@ -51,11 +53,10 @@ def write_many(a: ClientAssociation, values: Sequence[tuple[Attribute, Data]]) -
     octets = count + b"".join([axdr.encode(value) for _, value in values])
     invoke = a.next_invoke()
     request = b"\xc1\x04" + invoke + descriptors + octets
-    if _fits(a, request):
-        response = yield from _set(a, request, invoke)
-    else:
-        response = yield from _write_blocks(a, b"\x05", invoke, descriptors, octets)
-    if not isinstance(response, SetResponseWithList | SetResponseLastBlockList):
+    if not _fits(a, request):
+        return (yield from _write_singly(a, values))
+    response = yield from _set(a, request, invoke)
+    if not isinstance(response, SetResponseWithList):
         raise _refused_as_a_whole(response)
     if len(response.results) != len(values):
         raise ProtocolError(f"{len(response.results)} results for {len(values)} attributes")
@@ -84,13 +85,11 @@ def _set(a: ClientAssociation, request: bytes, invoke: bytes) -> Flow[SetRespons
     return decode_set_response(answer)
 
 
-def _write_blocks(
-    a: ClientAssociation, kind: bytes, invoke: bytes, descriptor: bytes, octets: bytes
-) -> Flow[SetResponse]:
+def _write_blocks(a: ClientAssociation, invoke: bytes, descriptor: bytes, octets: bytes) -> Flow[SetResponse]:
     """Send `octets` in blocks; the first one names what is written. Return what is said to the last."""
     start = 0
     number = 1
-    head = b"\xc1" + kind + invoke + descriptor
+    head = b"\xc1\x02" + invoke + descriptor
     while True:
         room = a.max_plain_size - len(head) - _BLOCK_HEAD
         if room < 1:
@@ -105,7 +104,7 @@ def _write_blocks(
         start += room
         number += 1
         head = b"\xc1\x03" + invoke
-    if not last and not isinstance(response, SetResponseNormal | SetResponseLastBlock | SetResponseLastBlockList):
+    if not last and not isinstance(response, SetResponseNormal | SetResponseLastBlock):
         raise ProtocolError(f"{type(response).__name__} amid block transfer")
     if not last and isinstance(response, SetResponseNormal | SetResponseLastBlock):
         raise ServiceRefused(_as_refusal(response.result), "block transfer")
