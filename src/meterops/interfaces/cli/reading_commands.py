@@ -1,5 +1,6 @@
 """`meterops read | sessions | schedule | operations`: reading meters and seeing how it goes."""
 
+import re
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -21,10 +22,21 @@ from meterops.interfaces.cli.output import (
 from meterops.interfaces.cli.state import open_state, shell_actor
 
 if TYPE_CHECKING:
-    from meterops.fleet.headend.api import OperationResult
+    from meterops.fleet.headend.api import OperationResult, OperationView
 
 schedule_app = typer.Typer(no_args_is_help=True, help="When which contents are read from which meters.")
 operations_app = typer.Typer(no_args_is_help=True, help="Fleet operations: what is being done, and how far it is.")
+
+
+_SPAN = re.compile(r"(\d+)\s*(s|min|m|h|d)?")
+_UNITS = {"": 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(text: str) -> int:
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter("a span such as 90s, 15min, 1h or 1d is expected")
+    return int(found[1]) * _UNITS[found[2] or ""]
 
 
 def register(app: typer.Typer) -> None:
@@ -187,7 +199,7 @@ def list_schedules(as_json: AsJson = False) -> None:
             )
             for row in rows
         ],
-        empty="No schedule yet. Make one: meterops schedule set NAME --every 900",
+        empty="No schedule yet. Make one: meterops schedule set NAME --every 15min",
     )
 
 
@@ -195,16 +207,21 @@ def list_schedules(as_json: AsJson = False) -> None:
 @answers_refusals
 def set_schedule(
     name: Annotated[str, typer.Argument(help="The schedule's name; an existing one is changed.")],
-    every: Annotated[int, typer.Option(help="Period in seconds; 86400 is daily.")],
+    every: Annotated[int, typer.Option(parser=_seconds, metavar="SPAN", help="Period: 15min, 1h, 1d, or seconds.")],
     content: Annotated[
         list[str] | None, typer.Option("--content", "-c", help="What to read; all when not given.")
     ] = None,
-    offset: Annotated[int, typer.Option(help="Seconds after the period's start.")] = 0,
+    offset: Annotated[
+        int, typer.Option(parser=_seconds, metavar="SPAN", help="How long after the period's start.")
+    ] = "0",  # type: ignore[assignment]  # Typer parses the default too
     local: Annotated[bool, typer.Option("--local", help="A daily schedule follows the clock on the wall.")] = False,
-    window: Annotated[int, typer.Option(help="Seconds after which what is not read has failed.")] = 3600,
+    window: Annotated[
+        int, typer.Option(parser=_seconds, metavar="SPAN", help="After this, what is not read has failed.")
+    ] = "1h",  # type: ignore[assignment]  # Typer parses the default too
     lookback: Annotated[
-        int, typer.Option(help="Seconds of load profile to fetch from a meter never read before.")
-    ] = 259_200,
+        int, typer.Option(parser=_seconds, metavar="SPAN", help="Load profile to fetch from a meter never read before.")
+    ] = "3d",  # type: ignore[assignment]  # Typer parses the default too
+    as_json: AsJson = False,
 ) -> None:
     """Create or change a schedule."""
     open_state()
@@ -226,30 +243,74 @@ def set_schedule(
     )
     headend.save_schedule(wanted=wanted, actor=shell_actor(), at=utc_now())
     view = headend.get_schedule(name, now=utc_now())
-    typer.echo(f"Schedule {name} is saved; its next slot is {local_time(view.next_slot_at)}.")
+    if as_json:
+        print_json(view)
+    else:
+        typer.echo(f"Schedule {name} is saved; its next slot is {local_time(view.next_slot_at)}.")
+
+
+@schedule_app.command("show")
+@answers_refusals
+def show_schedule(name: str, as_json: AsJson = False) -> None:
+    """One schedule, its next slot and its newest operations."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+    from meterops.kernel.clock import utc_now
+
+    view = headend.get_schedule(name, now=utc_now())
+    newest = headend.list_operations(schedule=name, limit=10)
+    if as_json:
+        print_json({"schedule": view, "operations": newest})
+        return
+    state = "on" if view.enabled else "paused"
+    typer.echo(f"{view.name} ({state}): {', '.join(view.contents)} every {_span(view.period_s)}")
+    typer.echo(f"next slot {local_time(view.next_slot_at)}, last slot {local_time(view.last_slot_at)}")
+    _print_operations(newest)
+
+
+@schedule_app.command("run")
+@answers_refusals
+def run_schedule(name: str, as_json: AsJson = False) -> None:
+    """Start a schedule's operation now, besides its slots."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+    from meterops.kernel.clock import utc_now
+
+    operation = headend.run_schedule_now(name=name, actor=shell_actor(), at=utc_now())
+    if as_json:
+        print_json({"operation": str(operation)})
+    else:
+        typer.echo(f"Operation {operation} is in line; watch it: meterops operations show {operation}")
 
 
 @schedule_app.command("pause")
 @answers_refusals
-def pause(name: str, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "") -> None:
+def pause(
+    name: str, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "", as_json: AsJson = False
+) -> None:
     """Stop a schedule from starting operations; what runs, runs on."""
-    _enable(name, False, reason)
+    _enable(name, False, reason, as_json)
 
 
 @schedule_app.command("resume")
 @answers_refusals
-def resume(name: str, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "") -> None:
+def resume(
+    name: str, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "", as_json: AsJson = False
+) -> None:
     """Let a paused schedule start again with its next slot."""
-    _enable(name, True, reason)
+    _enable(name, True, reason, as_json)
 
 
-def _enable(name: str, enabled: bool, reason: str) -> None:
+def _enable(name: str, enabled: bool, reason: str, as_json: bool) -> None:
     open_state()
     from meterops.fleet.headend import api as headend
     from meterops.kernel.clock import utc_now
 
     headend.set_schedule_enabled(name=name, enabled=enabled, actor=shell_actor(), at=utc_now(), reason=reason)
-    typer.echo(f"Schedule {name} is {'on' if enabled else 'paused'}.")
+    if as_json:
+        print_json(headend.get_schedule(name, now=utc_now()))
+    else:
+        typer.echo(f"Schedule {name} is {'on' if enabled else 'paused'}.")
 
 
 @operations_app.command("list")
@@ -267,6 +328,10 @@ def list_operations(
     if as_json:
         print_json(rows)
         return
+    _print_operations(rows)
+
+
+def _print_operations(rows: "list[OperationView]") -> None:
     print_table(
         ("Created", "Operation", "Id", "State", "Routes done", "Routes", "Read", "Failed", "Of"),
         [
@@ -301,14 +366,19 @@ def show_operation(operation: UUID, as_json: AsJson = False) -> None:
 
 @operations_app.command("cancel")
 @answers_refusals
-def cancel(operation: UUID, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "") -> None:
+def cancel(
+    operation: UUID, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "", as_json: AsJson = False
+) -> None:
     """End an operation: no further session begins."""
     open_state()
     from meterops.fleet.headend import api as headend
     from meterops.kernel.clock import utc_now
 
     headend.cancel_operation(operation_id=operation, actor=shell_actor(), at=utc_now(), reason=reason)
-    typer.echo(f"Operation {operation} is cancelled.")
+    if as_json:
+        print_json(headend.get_operation(operation))
+    else:
+        typer.echo(f"Operation {operation} is cancelled.")
 
 
 def _span(seconds: int) -> str:
