@@ -82,6 +82,7 @@ class Chart {
         {
           ...axis,
           space: 60,
+          size: 30,
           values: (_plot, splits) => splits.map((at) => this.label(at, days)),
         },
         { ...axis, size: 64, values: (_plot, splits) => splits.map((value) => `${Number(value.toFixed(3))} ${unit}`) },
@@ -134,7 +135,8 @@ class Chart {
       ctx.globalAlpha = 1;
     }
     for (const [from, to] of answer.gaps) this.gap(plot, from, to);
-    for (const mark of answer.marks) this.mark(plot, mark);
+    let free = -Infinity;
+    for (const mark of [...answer.marks].sort((a, b) => a.at - b.at)) free = this.mark(plot, mark, free);
     ctx.restore();
   }
 
@@ -160,11 +162,12 @@ class Chart {
     ctx.restore();
   }
 
-  private mark(plot: uPlot, mark: { at: number; label: string }): void {
+  // A mark's words are left out where they would run into those before them. Returns where its own words end.
+  private mark(plot: uPlot, mark: { at: number; label: string }, free: number): number {
     const { ctx } = plot;
     const { top, height, left, width } = plot.bbox;
     const x = plot.valToPos(mark.at, "x", true);
-    if (x < left || x > left + width) return;
+    if (x < left || x > left + width) return free;
     ctx.strokeStyle = token("ink-2");
     ctx.setLineDash([3, 3]);
     ctx.lineWidth = 1;
@@ -176,9 +179,12 @@ class Chart {
     ctx.fillStyle = token("ink-2");
     const ratio = window.devicePixelRatio;
     ctx.font = `${11 * ratio}px Inter, sans-serif`;
-    const before = x + 90 * ratio > left + width;
-    ctx.textAlign = before ? "right" : "left";
-    ctx.fillText(mark.label, x + (before ? -4 : 4) * ratio, top + 12 * ratio);
+    const long = ctx.measureText(mark.label).width + 8 * ratio;
+    const from = x + long > left + width ? x - long : x;
+    if (from < free) return free;
+    ctx.textAlign = "left";
+    ctx.fillText(mark.label, from + 4 * ratio, top + 12 * ratio);
+    return from + long;
   }
 
   // Values with a quality flag carry an open square.
@@ -252,7 +258,18 @@ async function mount(place: HTMLElement): Promise<void> {
 
 for (const place of document.querySelectorAll<HTMLElement>('[data-island="chart"]')) void mount(place);
 document.addEventListener("theme:changed", () => charts.forEach((chart) => chart.draw()));
+
+// A round over the fleet hints every second or so; a chart of quarters need not follow that fast.
+const AGAIN_MS = 10_000;
+const waiting = new Set<HTMLElement>();
 document.addEventListener("hint", (event) => {
-  const { topic, ref } = (event as CustomEvent).detail as { topic: string; ref: string };
-  for (const [place, chart] of charts) if ((place.dataset.liveTopic ?? "").split(" ").includes(`${topic}:${ref}`)) void chart.load();
+  const { topic } = (event as CustomEvent).detail as { topic: string };
+  for (const [place, chart] of charts) {
+    if (waiting.has(place) || !(place.dataset.liveTopic ?? "").split(" ").includes(topic)) continue;
+    waiting.add(place);
+    window.setTimeout(() => {
+      waiting.delete(place);
+      if (!document.hidden) void chart.load();
+    }, AGAIN_MS);
+  }
 });

@@ -6,6 +6,9 @@ from django.utils import timezone
 
 from meterops.kernel.interval import Interval
 
+SPAN_DAYS = {"day": 1, "week": 7, "month": 31}
+"""A span ends with the day chosen: a week that has just begun would show nothing."""
+
 
 def today() -> date:
     """The current day in the operator's zone."""
@@ -23,14 +26,9 @@ def at_hour(day: date, hour: int) -> datetime:
 
 
 def span_of(day: date, span: str) -> tuple[date, date]:
-    """The first day and the day after the last of the day, week (from Monday) or month that `day` lies in."""
-    if span == "week":
-        monday = day - timedelta(days=day.weekday())
-        return monday, monday + timedelta(days=7)
-    if span == "month":
-        first = day.replace(day=1)
-        return first, (first + timedelta(days=32)).replace(day=1)
-    return day, day + timedelta(days=1)
+    """The first day and the day after the last of a span that ends with `day`: the day itself, 7 days, or 31."""
+    end = day + timedelta(days=1)
+    return end - timedelta(days=SPAN_DAYS[span]), end
 
 
 def parse_day(text: str, default: date) -> date:

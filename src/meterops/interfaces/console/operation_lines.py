@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from meterops.fleet.headend.api import OperationState, OperationView, ScheduleView
+from meterops.fleet.headend.api import ALL_CONTENTS, OperationState, OperationView, ScheduleView
 from meterops.interfaces.console.session_lines import lane_name
 
 DAY_S = 86_400
@@ -112,6 +112,9 @@ def schedule_line(view: ScheduleView) -> ScheduleLine:
 
 def content_words(contents: Iterable[str]) -> str:
     """The contents as a list of words."""
+    contents = list(contents)
+    if set(contents) >= {str(content) for content in ALL_CONTENTS}:
+        return "everything"
     return ", ".join(str(content).replace("_", " ") for content in contents)
 
 

@@ -10,6 +10,7 @@ from meterops.fleet.telemetry.api import LoadProfile, ProfileColumn
 
 STEP_S = 900
 """The grid of `telemetry.load_profile`."""
+NEWEST_S = 3600
 
 
 @dataclass(slots=True)
@@ -99,7 +100,11 @@ def _with_values(
 
 
 def _add_gaps(chart: Chart, known: npt.NDArray[np.bool_]) -> None:
-    chart.gaps = list(runs_of_gaps(np.array(chart.x, dtype=np.int64), ~known))
+    """Note what is missing. The newest quarters are not, for an hour: their round is still to come."""
+    runs = list(runs_of_gaps(np.array(chart.x, dtype=np.int64), ~known))
+    if runs and runs[-1][1] == chart.x[-1] + STEP_S and runs[-1][1] - runs[-1][0] <= NEWEST_S:
+        runs.pop()
+    chart.gaps = runs
 
 
 def runs_of_gaps(at: npt.NDArray[np.int64], missing: npt.NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:

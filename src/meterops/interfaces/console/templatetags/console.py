@@ -155,10 +155,23 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{words(key)}: {plain(one)}" for key, one in value.items())
+        return "; ".join(f"{_key(key)}: {_within(one)}" for key, one in value.items()) or NOTHING
     if isinstance(value, list | tuple):
         return ", ".join(plain(one) for one in value)
-    return str(value)
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
+
+
+def _within(value: Any) -> str:
+    """A value inside another: a dictionary becomes "transformer 24, meter 960"."""
+    if isinstance(value, dict):
+        return ", ".join(f"{_key(key).lower()} {plain(one)}" for key, one in value.items()) or "none"
+    return plain(value)
+
+
+def _key(key: Any) -> str:
+    """A column's name as words; a file's name as it is."""
+    return str(key) if "." in str(key) else words(key)
 
 
 @register.simple_tag

@@ -313,6 +313,7 @@ def one_line(request: HttpRequest, item_id: int) -> HttpResponse:
         )
         for (meter, feeder, phases), read in zip(below, states.read_at, strict=True)
     ]
+    rows.sort(key=lambda one: (one.feeder, one.serial))
     href = reverse("console:one-line", args=[item_id])
     return page(request, "one_line", {"diagram": diagram}, node=root, meters=rows, one_line_href=href)
 

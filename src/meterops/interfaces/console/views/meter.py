@@ -19,7 +19,7 @@ from meterops.fleet.inventory.api import EndDeviceView
 from meterops.fleet.telemetry import api as telemetry
 from meterops.interfaces.console import event_words
 from meterops.interfaces.console.fleet_state import CONTACTS
-from meterops.interfaces.console.local_days import parse_day, period_of, span_of, today
+from meterops.interfaces.console.local_days import SPAN_DAYS, parse_day, period_of, span_of, today
 from meterops.interfaces.console.pages import actor_of, may, notice, page, signed_in, user_of
 from meterops.interfaces.console.places import way_down
 from meterops.interfaces.console.profile_series import STEP_S, energy_chart, value_chart
@@ -32,7 +32,7 @@ from meterops.kernel.clock import from_epoch, utc_now
 from meterops.kernel.refusal import Refusal
 
 READ = "headend.read_on_demand"
-SPANS = ("day", "week", "month")
+SPANS = tuple(SPAN_DAYS)
 ENERGY_TYPES = (101, 102)
 VOLTAGE_TYPES = (111, 112, 113)
 NOMINAL_V, TOLERANCE = 230.0, 0.1
@@ -73,7 +73,7 @@ def meter(request: HttpRequest, end_device_id: int) -> HttpResponse:
         "spans": SPANS,
         "period_words": shown.words,
         "previous_day": (shown.first - timedelta(days=1)).isoformat(),
-        "next_day": shown.end.isoformat(),
+        "next_day": _next_day(shown),
     }
     if request.GET.get("part") == "profile_table":
         table = {"table": _profile_table(device.id, shown)}
@@ -105,6 +105,12 @@ def _shown(request: HttpRequest) -> Shown:
     wanted = request.GET.get("span", "day")
     wanted = wanted if wanted in SPANS else "day"
     return Shown(chosen, wanted, *span_of(chosen, wanted))
+
+
+def _next_day(shown: Shown) -> str:
+    """The day that the following span ends with, none where it has not begun."""
+    following = shown.day + timedelta(days=SPAN_DAYS[shown.span])
+    return "" if shown.day >= today() else min(following, today()).isoformat()
 
 
 def _device(end_device_id: int) -> EndDeviceView:
@@ -172,12 +178,15 @@ class EventLine:
     name: str
     code_words: str
     occurred_at: datetime
-    received_at: datetime
+    received_words: str
 
 
 def _event(found: telemetry.EventRow) -> EventLine:
     where = f"{event_words.log_of(found.log)} log, {found.code}"
-    return EventLine(event_words.name_of(found.code), where, found.occurred_at, found.received_at)
+    received = timezone.localtime(found.received_at)
+    return EventLine(
+        event_words.name_of(found.code), where, found.occurred_at, f"{received.day} {received:%b %H:%M:%S}"
+    )
 
 
 # --- the load profile -----------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from meterops.interfaces.console.operation_lines import schedule_line
 from meterops.interfaces.console.pages import page, signed_in
 from meterops.interfaces.console.reading_state import ReadState, States
 from meterops.interfaces.console.session_lines import session_lines
-from meterops.interfaces.console.templatetags.console import day, number, percent, span
+from meterops.interfaces.console.templatetags.console import number, percent, span
 from meterops.kernel import beats
 from meterops.kernel.clock import from_epoch, utc_now
 from meterops.kernel.interval import Interval
@@ -127,7 +127,7 @@ def _yesterday(days: list[DayCompleteness]) -> Figure:
         name="Yesterday complete",
         value=percent(found.share).removesuffix(" %"),
         unit="%",
-        note=f"{day(found.day)} UTC, target {percent(TARGET, 0)}",
+        note=f"{found.day.day} {found.day:%b}, target {percent(TARGET, 0)}",
         level="2" if found.expected and found.share < TARGET else "",
         trend=trend,
         low=TARGET * 100,
