@@ -120,6 +120,55 @@ def meter(  # one parameter for each option
         raise typer.Exit(1) from None
 
 
+@app.command()
+def fleet(  # one parameter for each option
+    *,
+    meters: Annotated[int, typer.Option(min=2, max=1_000_000, help="How many meters the region has.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another region.")] = 7,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder that keeps keys, counters and totals over a restart.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port of the meters.")] = 4059,
+    scenario: Annotated[str, typer.Option(help="A shipped scenario's name or a TOML file.")] = "calm",
+    listener: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where meters push to.")] = None,
+    addressing: Annotated[
+        str | None, typer.Option(help="loopback (127.x.y.z for each), port or sap; the system's usual by default.")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.01, max=10_000, help="How much faster than real time.")] = 1.0,
+    days: Annotated[int, typer.Option(min=0, max=400, help="Days of load profile that are there at the start.")] = 3,
+    shipment: Annotated[Path | None, typer.Option(help="Write nodes.csv, devices.csv and keys.csv here first.")] = None,
+) -> None:
+    """Serve a region of meters, its grid computed behind them, until Ctrl-C."""
+    from meterops.simulator import api as simulator
+
+    try:
+        chosen = simulator.usual_addressing() if addressing is None else simulator.Addressing(addressing)
+        played = simulator.find_scenario(scenario)
+        region = simulator.generate_region(seed=seed, meters=meters)
+        if shipment is not None:
+            simulator.write_shipment(region, shipment, port=port, addressing=chosen)
+        serving = simulator.serve_fleet(
+            region,
+            state=state,
+            port=port,
+            scenario=played,
+            listener=None if listener is None else _destination(listener),
+            addressing=chosen,
+            speed=speed,
+            days_back=days,
+            ready=lambda at: typer.echo(
+                f"READY {at.meters} meters at {at.host} port {at.ports[0]} after {at.seconds:.1f} s, scenario {played.name}"
+            ),
+        )
+        asyncio.run(serving)
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"cannot listen on port {port}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from None
+
+
 def _keys(suite: SecuritySuite, given: tuple[bytes | None, bytes | None, bytes | None], *, demo: bool) -> KeyRing:
     if demo:
         typer.echo("warning: demonstration keys are public knowledge; use them on a bench only", err=True)
