@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from meterops.protocols.dlms.errors import DlmsError, ProtocolError
-from meterops.protocols.dlms.flows import Flow, Pause
+from meterops.protocols.dlms.flows import Flow, Pause, Silence
 from meterops.protocols.dlms.framing import Link
 
 T = TypeVar("T")
@@ -210,6 +210,9 @@ class Session(asyncio.Protocol):
         if flow is None:
             return
         self._is_awaiting = False
+        if self._pausing is not None:
+            self._pausing.cancel()
+            self._pausing = None
         try:
             request = next(flow) if apdu is None else flow.send(apdu)
             if request:
@@ -229,6 +232,8 @@ class Session(asyncio.Protocol):
             self._pausing = self._loop.call_later(request.seconds, self._after_pause)
             self._watch_deadline()
             return
+        if isinstance(request, Silence):
+            self._pausing = self._loop.call_later(min(request.seconds, self._timeout / 2), self._after_silence)
         self._is_awaiting = True
         self._begin_waiting()
 
@@ -244,6 +249,12 @@ class Session(asyncio.Protocol):
         self._pausing = None
         self._advance(b"")
         self._pump()
+
+    def _after_silence(self) -> None:
+        """Tell the flow that nothing came: what it waits for was lost."""
+        self._pausing = None
+        if self._is_awaiting:
+            self._advance(b"")
 
     def _write(self, octets: bytes) -> None:
         if self._transport is not None:

@@ -121,7 +121,7 @@ class ClientAssociation:
     `notifications` collects what the meter sent unasked. `conformance` and `server_pdu_size` (octets) are what was
     agreed, `max_plain_size` the longest plain APDU (octets) that fits when protected. `peer_title` is the meter's system
     title once it is known, `received_counter` its last invocation counter. `last_was_protected` tells of the APDU opened
-    last, `own_blocks` counts the general-block-transfer APDUs of a request.
+    last; `own_blocks` and `peer_blocks` count the general-block-transfer APDUs of a request and of its confirmations.
     """
 
     __slots__ = (
@@ -145,6 +145,7 @@ class ClientAssociation:
         "notifications",
         "own_blocks",
         "parameters",
+        "peer_blocks",
         "peer_title",
         "received_counter",
         "received_dedicated_counter",
@@ -166,6 +167,7 @@ class ClientAssociation:
         self.received_dedicated_counter = -1
         self.last_was_protected = False
         self.own_blocks = 0
+        self.peer_blocks = 0
         self._invoke = 0
         self._ring = parameters.keys
         self._control = parameters.control

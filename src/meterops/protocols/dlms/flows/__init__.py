@@ -28,7 +28,7 @@ from meterops.protocols.dlms.flows.reading import (
     read_profile_entries,
 )
 from meterops.protocols.dlms.flows.sessions import INVOCATION_COUNTER, associate, read_invocation_counter, release
-from meterops.protocols.dlms.flows.steps import Flow, Pause, drive
+from meterops.protocols.dlms.flows.steps import Flow, Pause, Silence, drive
 from meterops.protocols.dlms.flows.writing import write, write_many
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Pause",
     "Push",
     "PushReassembly",
+    "Silence",
     "activate_image",
     "associate",
     "decode_push",

@@ -25,6 +25,9 @@ Flow = Generator[bytes, bytes, T]
 MAX_TRANSFER: Final = 16 * 1024 * 1024
 """Octets that one answer may grow to, block by block."""
 
+LOST_AFTER_S: Final = 2.0
+"""How long the next block of a window may take before it counts as lost."""
+
 _WINDOW: Final = 16
 _MAX_IDLE_BLOCKS: Final = 16
 _BLOCK_OVERHEAD: Final = 9
@@ -43,10 +46,23 @@ class Pause(bytes):
         return pause
 
 
+class Silence(bytes):
+    """Yielded where the next APDU may be lost: when none comes within `seconds`, `b""` is sent into the flow."""
+
+    seconds: float
+
+    def __new__(cls, seconds: float, apdu: bytes = b"") -> Silence:
+        """Send `apdu`, if any, and await the next one for `seconds` at most."""
+        silence = super().__new__(cls, apdu)
+        silence.seconds = seconds
+        return silence
+
+
 def drive(flow: Flow[T], exchange: Callable[[bytes], bytes], sleep: Callable[[float], object] | None = None) -> T:
     """Run a flow over `exchange`, which sends one APDU (`b""`: nothing) and returns the next one that arrives.
 
-    `sleep` is called for pauses; without it they cost no time. For tests, tools and in-memory meters.
+    `sleep` is called for pauses; without it they cost no time. Where silence is an answer (`Silence`), `exchange` may
+    return `b""`. For tests, tools and in-memory meters.
     """
     try:
         request = next(flow)
@@ -86,35 +102,41 @@ def settle(a: ClientAssociation, answer: bytes | None) -> Flow[bytes]:
 class BlockAssembly:
     """Puts the blocks of one general-block-transfer together; also used for pushes, which nobody confirms.
 
-    `expected` is the number of the block that comes next in order. The first block sets it: a side that has confirmed
-    blocks before goes on counting.
+    `expected` is the number of the block that comes next in order. A side that has sent `before` blocks already counts
+    on from there or begins anew with 1 (or 0); any other first number means that blocks were lost.
     """
 
-    __slots__ = ("_idle", "_parts", "_size", "expected", "is_complete")
+    __slots__ = ("_before", "_idle", "_parts", "_size", "expected", "is_complete")
 
-    def __init__(self) -> None:
+    def __init__(self, before: int = 0) -> None:
         self._parts: list[bytes] = []
         self._size = 0
         self._idle = 0
-        self.expected = 1
+        self._before = before
+        self.expected = before + 1
         self.is_complete = False
 
     def take(self, block: GeneralBlockTransfer) -> None:
         """Take a block; one out of order is passed over, and `ProtocolError` ends what does not get on."""
-        if not self._parts:
-            self.expected = block.block_number
-        if block.block_number != self.expected:
-            self._idle += 1
-            if self._idle > _MAX_IDLE_BLOCKS:
-                raise ProtocolError(f"general block transfer: block {self.expected} does not come")
+        number = block.block_number
+        if not self._size and number != self.expected and number in (0, 1, self._before + 1):
+            self.expected = number
+        if number != self.expected:
+            self.wait()
             return
         self._idle = 0 if block.data else self._idle + 1
         self._size += len(block.data)
         if self._size > MAX_TRANSFER or self._idle > _MAX_IDLE_BLOCKS:
             raise ProtocolError(f"general block transfer: {self._size} octets and no end")
         self._parts.append(block.data)
-        self.expected += 1
+        self.expected = number % 0xFFFF + 1
         self.is_complete = block.last
+
+    def wait(self) -> None:
+        """Count a block out of order, or one that did not come in time."""
+        self._idle += 1
+        if self._idle > _MAX_IDLE_BLOCKS:
+            raise ProtocolError(f"general block transfer: block {self.expected} does not come")
 
     def whole(self) -> bytes:
         """The APDU that was carried."""
@@ -122,8 +144,11 @@ class BlockAssembly:
 
 
 def _receive_blocks(a: ClientAssociation, first: bytes) -> Flow[bytes | None]:
-    """Collect the blocks of an answer, confirming each window, and open what they carry."""
-    assembly = BlockAssembly()
+    """Collect the blocks of an answer, confirming each window, and open what they carry.
+
+    A confirmation names the last block that came in order; the meter sends again what comes after it.
+    """
+    assembly = BlockAssembly(a.peer_blocks)
     own_number = a.own_blocks + 1
     each_protected = a.last_was_protected
     answer: bytes | None = first
@@ -135,15 +160,16 @@ def _receive_blocks(a: ClientAssociation, first: bytes) -> Flow[bytes | None]:
             assembly.take(block)
             if assembly.is_complete:
                 break
-            if block.streaming:
-                answer = a.open((yield b""))
-                continue
-            confirm = GeneralBlockTransfer(True, False, _WINDOW, own_number, assembly.expected - 1, b"").encode()
-            own_number = own_number % 0xFFFF + 1
-            answer = a.open((yield a.seal(confirm) if each_protected else confirm))
-        else:
-            answer = a.open((yield b""))
-    a.own_blocks = 0
+        request = b""
+        if answer is not None and not block.streaming:
+            request, own_number = _confirmation(a, assembly, own_number, protected=each_protected)
+        raw = yield Silence(LOST_AFTER_S, request)
+        while not raw:
+            assembly.wait()
+            request, own_number = _confirmation(a, assembly, own_number, protected=each_protected)
+            raw = yield Silence(LOST_AFTER_S, request)
+        answer = a.open(raw)
+    a.own_blocks = a.peer_blocks = 0
     whole = assembly.whole()
     if not whole:
         return None
@@ -152,6 +178,12 @@ def _receive_blocks(a: ClientAssociation, first: bytes) -> Flow[bytes | None]:
     if whole[0] == GENERAL_BLOCK_TRANSFER:
         raise ProtocolError("general block transfer within general block transfer")
     return a.open(whole)
+
+
+def _confirmation(a: ClientAssociation, assembly: BlockAssembly, number: int, *, protected: bool) -> tuple[bytes, int]:
+    """Make the confirmation of what came in order, our block `number`; also the number after it."""
+    block = GeneralBlockTransfer(True, False, _WINDOW, number, assembly.expected - 1, b"").encode()
+    return a.seal(block) if protected else block, number % 0xFFFF + 1
 
 
 def _send_blocks(a: ClientAssociation, plain: bytes) -> Flow[bytes]:
@@ -164,20 +196,22 @@ def _send_blocks(a: ClientAssociation, plain: bytes) -> Flow[bytes]:
     if len(chunks) > 0xFFFF:
         raise EncodeError(f"a request of {len(sealed)} octets does not fit 65535 blocks of {room}")
     number = 1
+    received = 0
     for _ in range(len(chunks) + _MAX_IDLE_BLOCKS):
         last = number == len(chunks)
-        raw = yield GeneralBlockTransfer(last, False, _WINDOW, number, 0, chunks[number - 1]).encode()
+        raw = yield GeneralBlockTransfer(last, False, _WINDOW, number, received, chunks[number - 1]).encode()
         if not last:
             raw = yield from _await_confirmation(a, raw)
         elif raw[:1] != _BLOCK_TAG:
             return raw
-        confirmed = decode_general_block_transfer(raw).acknowledged
-        if confirmed > number:
-            raise ProtocolError(f"block {confirmed} confirmed, {number} sent")
-        if confirmed == len(chunks):
-            a.own_blocks = number
+        answer = decode_general_block_transfer(raw)
+        if answer.acknowledged > number:
+            raise ProtocolError(f"block {answer.acknowledged} confirmed, {number} sent")
+        if answer.acknowledged == len(chunks):
+            a.own_blocks, a.peer_blocks = number, received
             return raw
-        number = confirmed + 1
+        received = max(received, answer.block_number)
+        number = answer.acknowledged + 1
     raise ProtocolError("general block transfer: the meter does not confirm the blocks")
 
 

@@ -1,7 +1,7 @@
 """General block transfer as a meter does it: any APDU in blocks, streamed in windows, lost blocks sent again.
 
-IEC 62056-5-3, 6.13 and 7.3.12. The blocks of a message are numbered from 1, and each names the last one received in
-order from the partner; a window is as many blocks as the receiver takes before it wants to confirm.
+IEC 62056-5-3, 6.13 and 7.3.12. Each side numbers its blocks from 1, confirmations included, and each names the last one
+received in order from the partner; a window is as many blocks as the receiver takes before it wants to confirm.
 """
 
 from __future__ import annotations
@@ -41,12 +41,15 @@ class GeneralBlocks:
         self._outgoing: list[bytes] = []
         self._acknowledged = 0
         self._confirmations = 0
+        self._first = 1
 
     def receive(self, block: GeneralBlockTransfer) -> Step:
         """Take a block: part of a request, or a confirmation of what is being sent."""
         self._peer_window = max(block.window, 1)
         if self._outgoing and not block.data:
             return Step(self._go_on(block))
+        if self._outgoing and not self._collecting and 1 < block.block_number <= self._received:
+            return Step(self._window())  # the answer got lost, and the client sends the end of its request again
         if not self._collecting or (block.block_number == 1 and self._received != 0):
             self._begin(block.block_number)
         return self._collect(block)
@@ -56,6 +59,7 @@ class GeneralBlocks:
         size = max(room - OVERHEAD, 1)
         self._outgoing = [message[start : start + size] for start in range(0, len(message), size)]
         self._acknowledged = 0
+        self._first = self._confirmations + 1
         return self._window()
 
     def restart(self) -> None:
@@ -93,7 +97,7 @@ class GeneralBlocks:
 
     def _go_on(self, block: GeneralBlockTransfer) -> list[bytes]:
         self._received = max(self._received, block.block_number)
-        self._acknowledged = min(max(block.acknowledged, 0), len(self._outgoing))
+        self._acknowledged = min(max(block.acknowledged - self._first + 1, 0), len(self._outgoing))
         if self._acknowledged >= len(self._outgoing):
             self._outgoing = []
             return []
@@ -109,7 +113,7 @@ class GeneralBlocks:
                 last=index == total - 1,
                 streaming=index < ends - 1,
                 window=OWN_WINDOW,
-                block_number=index + 1,
+                block_number=self._first + index,
                 acknowledged=self._received,
                 data=self._outgoing[index],
             ).encode()
