@@ -102,6 +102,8 @@ def _prepared(fields: Sequence[Any], rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _conversion(field: Any) -> Callable[[Any], Any] | None:
+    if isinstance(field, models.ForeignKey):
+        return _conversion(field.target_field)
     if isinstance(field, models.JSONField):
         return lambda value: json.dumps(value, ensure_ascii=False)
     if isinstance(field, models.DateTimeField):
