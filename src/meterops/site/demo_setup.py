@@ -49,6 +49,8 @@ def apply_shipment(shipment: Path) -> None:
     if inventory.count_end_devices():
         return
     now = utc_now()
+    if not credentials.has_master_key():
+        credentials.create_master_key()
     inventory.import_files([shipment / "nodes.csv", shipment / "devices.csv"], actor=DEMO, at=now)
     credentials.import_shipment(shipment / "keys.csv", actor=DEMO, at=now)
     (shipment / "keys.csv").unlink()

@@ -39,6 +39,7 @@ class _Sender:
 
     end_device_id: int
     keys: KeyRing | None
+    last_counter: int
     known_at: float
 
 
@@ -58,7 +59,7 @@ class _Rows:
     harvest: Harvest = field(default_factory=Harvest)
     notifications: list[tuple[int, str, str, str, float, str, bytes, str]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
-    counters: dict[bytes, int] = field(default_factory=dict)
+    counters: dict[int, int] = field(default_factory=dict)
 
     def note(self, frame: PushFrame, device: int, identity: str, outcome: str, detail: str = "") -> None:
         """Keep the frame itself, whatever became of it."""
@@ -79,7 +80,6 @@ class PushDesk:
     def __init__(self, lake: telemetry.Lake) -> None:
         self._lake = lake
         self._senders: dict[bytes, _Sender] = {}
-        self._counters: dict[bytes, int] = {}
 
     def store(self, frames: Sequence[PushFrame]) -> Counter[str]:
         """Decode and append in one commit. Returns what was not taken as readings or events, by reason.
@@ -97,7 +97,10 @@ class PushDesk:
             events=rows.harvest.event_columns(),
             notifications=_notification_columns(rows.notifications),
         )
-        self._counters |= rows.counters
+        credentials.keep_push_counters(rows.counters)
+        for title in {one.push.title for one in opened if one.push.title}:
+            sender = self._senders[title]
+            sender.last_counter = rows.counters.get(sender.end_device_id, sender.last_counter)
         return rows.dropped
 
     def _learn_senders(self, frames: Iterable[PushFrame]) -> None:
@@ -109,10 +112,11 @@ class PushDesk:
         if len(self._senders) > SENDERS_KEPT:
             self._senders.clear()
         known = inventory.ids_by_system_title(wanted)
-        keys = credentials.keys_of(sorted(known.values()))
+        keys = credentials.keys_of(known.values())
+        counters = credentials.push_counters(known.values())
         for title in wanted:
-            end_device_id = known.get(title, 0)
-            self._senders[title] = _Sender(end_device_id, keys.get(end_device_id), now)
+            device = known.get(title, 0)
+            self._senders[title] = _Sender(device, keys.get(device), counters.get(device, -1), now)
 
     def _open(self, frame: PushFrame, rows: _Rows) -> _Opened | None:
         if frame.fault:
@@ -152,14 +156,15 @@ class PushDesk:
         else:
             rows.drop(one.frame, 0, identity, "unknown sender", "no end device is known by this name")
 
-    def _check_counter(self, push: flows.Push, accepted: dict[bytes, int]) -> None:
+    def _check_counter(self, push: flows.Push, accepted: dict[int, int]) -> None:
         """A ciphered push is taken once: its counter must be above the last one taken from that sender."""
-        if push.counter is None or not push.title:
+        sender = self._senders.get(push.title)
+        if push.counter is None or sender is None:
             return
-        last = accepted.get(push.title, self._counters.get(push.title, -1))
+        last = accepted.get(sender.end_device_id, sender.last_counter)
         if push.counter <= last:
             raise SecurityError(f"counter {push.counter} was taken before (last {last})", SecurityFault.REPLAY)
-        accepted[push.title] = push.counter
+        accepted[sender.end_device_id] = push.counter
 
     def _keys_of(self, title: bytes) -> KeyRing | None:
         sender = self._senders.get(title)
@@ -169,7 +174,7 @@ class PushDesk:
 def _known_by_identity(identities: Iterable[str]) -> dict[str, tuple[int, bool]]:
     """For each serial that is known: its meter, and whether that has keys and so would not push in plain."""
     known = inventory.ids_by_serial(identity for identity in identities if identity)
-    keyed = credentials.keys_of(sorted(known.values()))
+    keyed = credentials.keys_of(known.values())
     return {identity: (device, device in keyed) for identity, device in known.items()}
 
 

@@ -1,0 +1,190 @@
+"""What can be done with keys and counters. Every act is atomic; nothing plain is stored, logged or shown."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Final, TypeVar
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
+
+from meterops.fleet.credentials.lifecycle import KeyState
+from meterops.fleet.credentials.master_key import MasterKey, master_key
+from meterops.fleet.credentials.models import DeviceKey, PushCounter, SendCounter
+from meterops.fleet.credentials.queries import context_of, keys_of
+from meterops.fleet.credentials.refusals import ShipmentHasErrors
+from meterops.fleet.credentials.shipments import COLUMNS, ShipmentError, ShippedKeys, read_shipment
+from meterops.fleet.inventory import api as inventory
+from meterops.kernel import audit
+from meterops.kernel.actor import Actor
+from meterops.protocols.dlms.security import MAX_COUNTER, CounterRange, KeyKind, KeyRing
+
+T = TypeVar("T")
+BATCH: Final = 5000
+FIRST_COUNTER: Final = 1
+_COUNTERS_END: Final = MAX_COUNTER + 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentPreview:
+    """What importing a shipment would do, in meters."""
+
+    rows: int
+    new: int
+    unchanged: int
+    errors: tuple[ShipmentError, ...]
+
+
+def preview_shipment(path: Path, *, transport_key: bytes | None = None) -> ShipmentPreview:
+    """Read a shipment and say what importing it would do.
+
+    Raises:
+        ShipmentNotReadable: when it is no shipment at all.
+    """
+    return _plan(path, transport_key)[0]
+
+
+@transaction.atomic
+def import_shipment(path: Path, *, actor: Actor, at: datetime, transport_key: bytes | None = None) -> ShipmentPreview:
+    """Store the keys of a shipment, all or nothing.
+
+    A meter that has other keys already is an error: its keys are changed by rotation, not by a file.
+
+    Raises:
+        ShipmentNotReadable: when it is no shipment at all.
+        ShipmentHasErrors: with `errors`, every row, column and what is wrong there.
+        MasterKeyMissing: when there is nothing to wrap them with.
+    """
+    preview, new = _plan(path, transport_key)
+    if preview.errors:
+        raise ShipmentHasErrors(
+            f"{len(preview.errors)} errors in {path.name}; nothing was stored.", errors=list(preview.errors)
+        )
+    _store(new, master_key(), at)
+    audit.record(
+        actor=actor,
+        action="import keys",
+        subject=f"key shipment {path.name}",
+        after={"meters": preview.rows, "new": preview.new, "unchanged": preview.unchanged},
+        at=at,
+    )
+    return preview
+
+
+def _plan(path: Path, transport_key: bytes | None) -> tuple[ShipmentPreview, list[tuple[int, ShippedKeys]]]:
+    shipped, errors = read_shipment(path, transport_key)
+    devices = inventory.ids_by_serial(row.serial for row in shipped)
+    titles = _titles(shipped)
+    known = keys_of(sorted(devices.values()))
+    new: list[tuple[int, ShippedKeys]] = []
+    unchanged = 0
+    for row in shipped:
+        device = devices.get(row.serial)
+        if row.serial and device is None:
+            errors.append(ShipmentError(row.row, "serial", f"no end device {row.serial} is in the inventory"))
+        elif device is None:
+            continue
+        elif row.system_title and titles.get(row.system_title, device) != device:
+            errors.append(ShipmentError(row.row, "system_title", "belongs to another end device in the inventory"))
+        elif device not in known:
+            new.append((device, row))
+        elif _same(known[device], row):
+            unchanged += 1
+        else:
+            errors.append(ShipmentError(row.row, "encryption_key", "the meter has other keys; change them by rotation"))
+    errors.sort(key=lambda error: error.row)
+    return ShipmentPreview(len(shipped), len(new), unchanged, tuple(errors)), new
+
+
+def _titles(shipped: Sequence[ShippedKeys]) -> dict[str, int]:
+    octets = [bytes.fromhex(row.system_title) for row in shipped if len(row.system_title) == 16]
+    return {title.hex().upper(): device for title, device in inventory.ids_by_system_title(octets).items()}
+
+
+def _same(ring: KeyRing, row: ShippedKeys) -> bool:
+    have = {
+        KeyKind.UNICAST_ENCRYPTION: ring.encryption,
+        KeyKind.AUTHENTICATION: ring.authentication,
+        KeyKind.MASTER: ring.master,
+        KeyKind.BROADCAST_ENCRYPTION: ring.broadcast,
+    }
+    return all(row.keys.get(kind) == have[kind] for kind in COLUMNS.values() if kind in row.keys)
+
+
+def _store(new: Sequence[tuple[int, ShippedKeys]], master: MasterKey, at: datetime) -> None:
+    rows = (
+        DeviceKey(
+            end_device_id=device,
+            kind=kind,
+            version=1,
+            state=KeyState.ACTIVE,
+            wrapped=master.wrap(key, context_of(device, kind, 1)),
+            master_key_id=master.id,
+            created_at=at,
+            state_since=at,
+        )
+        for device, shipped in new
+        for kind, key in shipped.keys.items()
+    )
+    for batch in _batches(rows, BATCH):
+        DeviceKey.objects.bulk_create(batch)
+
+
+@transaction.atomic
+def reserve_counters(end_device_ids: Iterable[int], count: int) -> dict[int, CounterRange]:
+    """Take the next `count` invocation counters of each meter, durably, before any of them is used.
+
+    One UPDATE for up to `BATCH` meters, whose rows stay locked until the answer is read, so that no two workers are given
+    the same value. A meter whose 32-bit counters are used up gets an empty range.
+    """
+    wanted = sorted(set(end_device_ids))
+    ranges: dict[int, CounterRange] = {}
+    for chunk in _batches(iter(wanted), BATCH):
+        rows = SendCounter.objects.filter(pk__in=chunk)
+        if rows.update(next_value=F("next_value") + count) < len(chunk):
+            _begin(chunk, count)
+        for device, ends in rows.values_list("pk", "next_value"):
+            ranges[device] = CounterRange(min(ends - count, _COUNTERS_END), min(ends, _COUNTERS_END))
+    return ranges
+
+
+def _begin(chunk: Sequence[int], count: int) -> None:
+    """First counters for the meters of a chunk that have none; the others have just had theirs raised."""
+    known = set(SendCounter.objects.filter(pk__in=chunk).values_list("pk", flat=True))
+    SendCounter.objects.bulk_create(
+        [
+            SendCounter(end_device_id=device, next_value=FIRST_COUNTER + count)
+            for device in chunk
+            if device not in known
+        ],
+        batch_size=BATCH,
+    )
+
+
+@transaction.atomic
+def raise_counter(end_device_id: int, at_least: int) -> None:
+    """Use nothing below `at_least` towards a meter from now on, which told us that it expects as much. Never lowers."""
+    SendCounter.objects.get_or_create(end_device_id=end_device_id, defaults={"next_value": FIRST_COUNTER})
+    SendCounter.objects.filter(pk=end_device_id).update(next_value=Greatest("next_value", at_least))
+
+
+@transaction.atomic
+def keep_push_counters(taken: Mapping[int, int]) -> None:
+    """Remember the last counter taken from each meter's pushes, so that none is taken twice. Never lowers."""
+    table = connection.ops.quote_name(PushCounter._meta.db_table)  # noqa: SLF001  Django's documented way to it
+    upsert = (
+        f"INSERT INTO {table} AS kept (end_device_id, last_value) VALUES (%s, %s) "  # noqa: S608  our own table
+        "ON CONFLICT (end_device_id) DO UPDATE SET last_value = excluded.last_value "
+        "WHERE excluded.last_value > kept.last_value"
+    )
+    if taken:
+        with connection.cursor() as cursor:
+            cursor.executemany(upsert, sorted(taken.items()))
+
+
+def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while batch := list(islice(items, size)):
+        yield batch
