@@ -25,14 +25,37 @@ from meterops.kernel.actor import process_actor
 SEEDER = process_actor("seed")
 PASSWORD = "quiet-grey-ground"
 QUARTER = 900
-NODE_COLUMNS = (
-    "mrid,kind,name,parent_electrical,parent_communication,latitude,longitude,"
-    "rated_kva,nominal_voltage,address,attributes_json"
-).split(",")
-DEVICE_COLUMNS = (
-    "serial,manufacturer,model,hardware_version,firmware_version,profile,logical_device_name,system_title,"
-    "usage_point,route,host,port,transport,server_sap,state,installed_at"
-).split(",")
+NODE_COLUMNS = [
+    "mrid",
+    "kind",
+    "name",
+    "parent_electrical",
+    "parent_communication",
+    "latitude",
+    "longitude",
+    "rated_kva",
+    "nominal_voltage",
+    "address",
+    "attributes_json",
+]
+DEVICE_COLUMNS = [
+    "serial",
+    "manufacturer",
+    "model",
+    "hardware_version",
+    "firmware_version",
+    "profile",
+    "logical_device_name",
+    "system_title",
+    "usage_point",
+    "route",
+    "host",
+    "port",
+    "transport",
+    "server_sap",
+    "state",
+    "installed_at",
+]
 STREETS = ("Mill Lane", "Harbour Road", "Station Street", "Orchard Way", "Chapel Hill", "Weir Street")
 MODELS = (
     ("Kiwa", "E450", "3.1.6"),
@@ -259,6 +282,8 @@ def _readings(fleet: Fleet, days: int, now: datetime) -> dict[str, Any]:
             continue
         at = np.arange(end - days * 86_400, min(end, int(read.timestamp())) + 1, QUARTER)
         at = at[(at // QUARTER + n) % 61 > 2]  # three quarters missing now and then
+        if not len(at):
+            continue
         hour = (at % 86_400) / 3600
         power = 90 + 260 * np.exp(-((hour - 18.5) ** 2) / 6) + 120 * np.exp(-((hour - 7.5) ** 2) / 3)
         counted = 4_000_000 + n * 1000 + np.cumsum(power * (0.6 + (n % 7) / 8))
@@ -289,10 +314,23 @@ def _sessions(fleet: Fleet, days: int, now: datetime) -> dict[str, Any]:
             error, detail = ("unreachable", "no connection within 10 s") if silent else _fault(n)
             at = now - timedelta(minutes=3, seconds=n % 60)
             rows.append((device, route, 50, at, 10_002, 240, 0, 2, 1, 1, error, detail, 0, 3, None))
-    names = (
-        "end_device_id,route_id,lane,started_at,duration_ms,bytes_sent,bytes_received,apdus,round_trips,outcome,"
-        "error_class,error_detail,readings,attempt,clock_drift_ms"
-    ).split(",")
+    names = [
+        "end_device_id",
+        "route_id",
+        "lane",
+        "started_at",
+        "duration_ms",
+        "bytes_sent",
+        "bytes_received",
+        "apdus",
+        "round_trips",
+        "outcome",
+        "error_class",
+        "error_detail",
+        "readings",
+        "attempt",
+        "clock_drift_ms",
+    ]
     columns = {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
     columns["operation_id"] = ["" for _ in rows]
     columns["started_at"] = [at.astimezone(UTC).replace(tzinfo=None, microsecond=0) for at in columns["started_at"]]
