@@ -357,10 +357,25 @@ def _event(value: Any) -> int:
 
 
 def _behavior(value: Any) -> Behavior:
-    try:
-        return parse_behavior(_table(value))
-    except TypeError:
-        raise ValueError("a share or a number is expected for each behavior") from None
+    values = _table(value)
+    for name, one in values.items():
+        if name == "reach":
+            continue
+        try:
+            _at_most(_number(one), 3600)
+            if name in _WHOLE and not isinstance(one, int):
+                raise ValueError("a whole number is expected")
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return parse_behavior(values)
+
+
+_WHOLE: Final = ("drip_octets", "session_limit")
+
+
+def _at_most(number: float, highest: float) -> None:
+    if number > highest:
+        raise ValueError(f"at most {highest:g}")
 
 
 def _place(value: Any) -> Place:
