@@ -5,6 +5,7 @@ import typer
 from meterops.interfaces.cli import (
     credentials_commands,
     dlms,
+    dlms_client,
     inventory_commands,
     reading_commands,
     simulate,
@@ -18,5 +19,6 @@ def register(app: typer.Typer) -> None:
     inventory_commands.register(app)
     credentials_commands.register(app)
     user_commands.register(app)
+    dlms_client.register(dlms.app)
     app.add_typer(dlms.app, name="dlms")
     app.add_typer(simulate.app, name="simulate")
