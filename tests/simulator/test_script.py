@@ -62,6 +62,19 @@ def test_a_second_start_finds_the_same_story():
     assert len(places) > 30, "an act that is repeated does not always strike the same place"
 
 
+def test_a_rate_gives_each_thing_its_share_of_a_year():
+    text = one_act("concentrator any", "concentrator-down", 'for = "2h"\nrate_per_year = 5.0').replace(
+        'at = "10m"\n', ""
+    )
+    happenings = script_of(text).happenings
+    expected = 5 * REGION.grid.transformers
+    assert 0.6 * expected < len(happenings) < 1.4 * expected
+    lasted = np.array([one.ends_at - one.starts_at for one in happenings if one.ends_at is not None])
+    assert 3600 < np.median(lasted) < 4 * 3600
+    assert lasted.max() > 5 * np.median(lasted)
+    assert len({one.where for one in happenings}) > REGION.grid.transformers / 2
+
+
 def test_pace_makes_the_script_run_faster():
     (happening,) = script_of("pace = 60\n" + one_act("transformer 1")).happenings
     assert (happening.starts_at, happening.ends_at) == (BEGAN + 10, BEGAN + 70)

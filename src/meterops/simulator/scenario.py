@@ -84,6 +84,8 @@ class Act:
     at_s: float
     for_s: float | None = None
     every_s: float | None = None
+    rate_per_year: float | None = None
+    """How often it befalls each thing of its kind in a year; times and places are then drawn, `for_s` is the median."""
     phase: int = 0
     behavior: Behavior = HEALTHY
     seconds: float = 0.0
@@ -212,9 +214,10 @@ class _Reader:
             number=number,
             kind=kind,
             place=table.take("where", _place, needed=True),
-            at_s=table.take("at", _duration, needed=True),
+            at_s=table.take("at", _duration, 0.0, needed=not table.has("rate_per_year")),
             for_s=table.take("for", _duration) if kind in LASTING_KINDS or kind is ActKind.WRONG_KEYS else None,
             every_s=table.take("every", _duration),
+            rate_per_year=table.take("rate_per_year", _positive),
             phase=table.take("phase", _phase, needed=True) if kind is ActKind.FUSE else 0,
             behavior=_behavior_of(kind, table),
             seconds=table.take("seconds", _seconds, needed=True) if kind in _NEED_SECONDS else 0.0,
@@ -232,6 +235,7 @@ _USUAL_PUSH: Final = {ActKind.OUTAGE: 1.0, ActKind.FUSE: 1.0, ActKind.PLANNED_WO
 _GRID_PLACES: Final = (
     PlaceKind.SUBSTATION, PlaceKind.FEEDER, PlaceKind.TRANSFORMER, PlaceKind.LV_FEEDER, PlaceKind.METER, PlaceKind.METERS,
 )  # fmt: skip
+_CROWDS: Final = (PlaceKind.METERS, PlaceKind.FLEET)
 _ALLOWED_PLACES: Final = {
     ActKind.OUTAGE: _GRID_PLACES,
     ActKind.PLANNED_WORK: _GRID_PLACES,
@@ -248,6 +252,8 @@ def _check(act: Act, table: _Table) -> None:
         table.refuse("where", f"{act.kind} happens to {', '.join(allowed)}, not to {act.place.kind}")
     if act.kind in SUPPLY_KINDS and act.for_s is None:
         table.refuse("for", "how long supply is lost must be said")
+    if act.rate_per_year is not None and (act.place.number is not None or act.place.kind in _CROWDS or act.every_s):
+        table.refuse("rate_per_year", "a rate goes with 'transformer any' and the like, and not with 'every'")
     if act.every_s is not None and (act.every_s < 60 or (act.for_s or 0.0) >= act.every_s):
         table.refuse("every", "an act is repeated after at least a minute, and not before it has ended")
 

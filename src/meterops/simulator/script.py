@@ -17,9 +17,11 @@ from meterops.simulator.scenario import SUPPLY_KINDS, Act, Place, PlaceKind, Sce
 from meterops.simulator.supply import SupplyGap, SupplyPlan
 
 _ACT_OF: Final = 0xAC7
-REPEATED_FOR_S: Final = 60 * 86_400.0
-"""For how long of a run acts with `every` are repeated."""
+REPEATED_FOR_S: Final = 365 * 86_400.0
+"""For how long of a run acts with `every` or a rate go on."""
 MAX_REPEATS: Final = 2000
+SPREAD: Final = 1.2
+"""Sigma of the lognormal durations of acts that happen at a rate: one in ten lasts 4.7 times the median."""
 
 Meters = NDArray[np.int32]
 
@@ -66,15 +68,29 @@ def make_script(scenario: Scenario, region: Region, *, began_at: float) -> Scrip
 
 
 def _happenings(act: Act, scenario: Scenario, region: Region, began_at: float) -> Iterator[Happening]:
-    turns = 1 if act.every_s is None else 1 + int(max(0.0, REPEATED_FOR_S - act.at_s) // act.every_s)
-    for turn in range(min(turns, MAX_REPEATS)):
+    said = f"{scenario.name}, act {act.number}"
+    for turn, (at_s, for_s) in enumerate(_times(act, region, said)):
         dice = np.random.default_rng((region.seed, _ACT_OF, act.number, turn))
-        starts_at = began_at + (act.at_s + turn * (act.every_s or 0.0)) / scenario.pace
-        ends_at = None if act.for_s is None else starts_at + act.for_s / scenario.pace
-        meters, where = _befallen(act.place, region, dice, f"{scenario.name}, act {act.number}")
+        starts_at = began_at + at_s / scenario.pace
+        ends_at = None if for_s is None else starts_at + for_s / scenario.pace
+        meters, where = _befallen(act.place, region, dice, said)
         yield Happening(
             act, turn, float(int(starts_at)), None if ends_at is None else float(int(ends_at)), meters, where
         )
+
+
+def _times(act: Act, region: Region, said: str) -> list[tuple[float, float | None]]:
+    """When an act begins and how long it lasts, in seconds of the script, in order."""
+    if act.rate_per_year is None:
+        turns = 1 if act.every_s is None else 1 + int(max(0.0, REPEATED_FOR_S - act.at_s) // act.every_s)
+        return [(act.at_s + turn * (act.every_s or 0.0), act.for_s) for turn in range(min(turns, MAX_REPEATS))]
+    dice = np.random.default_rng((region.seed, _ACT_OF, act.number, MAX_REPEATS))
+    count = int(dice.poisson(act.rate_per_year * _count_of(act.place.kind, region)))
+    at = np.sort(act.at_s + dice.uniform(0, REPEATED_FOR_S, count))[:MAX_REPEATS]
+    if act.for_s is None:
+        return [(one, None) for one in at.tolist()]
+    factor = np.exp(np.clip(dice.normal(0, SPREAD, len(at)), -3, 3))
+    return list(zip(at.tolist(), (factor * act.for_s).tolist(), strict=True))
 
 
 def _befallen(place: Place, region: Region, dice: np.random.Generator, said: str) -> tuple[Meters, str]:
@@ -92,8 +108,17 @@ def _befallen(place: Place, region: Region, dice: np.random.Generator, said: str
 
 
 def _number_of(place: Place, region: Region, dice: np.random.Generator, said: str) -> int:
+    known = _count_of(place.kind, region)
+    if place.number is None:
+        return int(dice.integers(known))
+    if place.number > known:
+        raise ScenarioRefused(f"{said}: there is no {place.kind} {place.number}, the region has {known}")
+    return place.number - 1
+
+
+def _count_of(kind: PlaceKind, region: Region) -> int:
     grid = region.grid
-    known = {
+    return {
         PlaceKind.SUBSTATION: len(grid.substation_x),
         PlaceKind.FEEDER: len(grid.feeder_substation),
         PlaceKind.TRANSFORMER: grid.transformers,
@@ -101,12 +126,7 @@ def _number_of(place: Place, region: Region, dice: np.random.Generator, said: st
         PlaceKind.CONCENTRATOR: grid.transformers,
         PlaceKind.CELL: region.cells,
         PlaceKind.METER: grid.customers,
-    }[place.kind]
-    if place.number is None:
-        return int(dice.integers(known))
-    if place.number > known:
-        raise ScenarioRefused(f"{said}: there is no {place.kind} {place.number}, the region has {known}")
-    return place.number - 1
+    }[kind]
 
 
 def _at(kind: PlaceKind, number: int, region: Region, every: Meters) -> tuple[Meters, str]:
