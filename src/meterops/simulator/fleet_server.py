@@ -240,9 +240,7 @@ class _Connection(asyncio.Protocol):
         self._found: Found = None
         self._admitted = False
         self._associations: dict[tuple[int, int], ServerAssociation] = {}
-        self._link: WrapperLink | HdlcServerLink = (
-            WrapperLink() if server.framing is Framing.WRAPPER else _hdlc_link()
-        )
+        self._link: WrapperLink | HdlcServerLink = WrapperLink() if server.framing is Framing.WRAPPER else _hdlc_link()
         self._writes_done_at = 0.0
         self.member: FleetMember | None = None
         self.heard_at = time.monotonic()

@@ -115,9 +115,7 @@ PROFILE_BUFFERS = st.builds(lambda obis: apdu.Attribute(7, obis, 2), ADDRESSES)
 METHODS = st.builds(apdu.Method, UINT16, ADDRESSES, st.integers(-128, 127))
 CAPTURE_OBJECTS = st.builds(apdu.CaptureObject, UINT16, ADDRESSES, st.integers(-128, 127), UINT16)
 BOUNDS = st.one_of(st.binary(min_size=12, max_size=12).map(axdr.octets), UINT32.map(axdr.uint32))
-RANGES = st.builds(
-    apdu.RangeAccess, BOUNDS, BOUNDS, st.lists(CAPTURE_OBJECTS, max_size=3).map(tuple), CAPTURE_OBJECTS
-)
+RANGES = st.builds(apdu.RangeAccess, BOUNDS, BOUNDS, st.lists(CAPTURE_OBJECTS, max_size=3).map(tuple), CAPTURE_OBJECTS)
 ENTRIES = st.builds(apdu.EntryAccess, UINT32, UINT32, UINT16, UINT16)
 OTHERS = st.builds(apdu.OtherAccess, st.integers(3, 255), ENCODED)
 SELECTIONS = st.one_of(
@@ -264,9 +262,7 @@ APDU_STRATEGIES: dict[str, st.SearchStrategy[apdu.Apdu]] = {
     "general-ded-ciphering": st.builds(apdu.GeneralDedCiphering, OCTETS, *BODY),
     "general-ciphering": st.builds(apdu.GeneralCiphering, *HEADER, KEY_INFOS, *BODY),
     "general-signing": st.builds(apdu.GeneralSigning, *HEADER, OCTETS, OCTETS),
-    "access-request": st.builds(
-        apdu.AccessRequest, UINT32, CLOCKS, tuples_of(SPECIFICATIONS), tuples_of(ENCODED)
-    ),
+    "access-request": st.builds(apdu.AccessRequest, UINT32, CLOCKS, tuples_of(SPECIFICATIONS), tuples_of(ENCODED)),
     "access-response": st.builds(
         apdu.AccessResponse,
         UINT32,
