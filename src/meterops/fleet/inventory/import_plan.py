@@ -350,12 +350,12 @@ def _stored_values(table: Table, ids: list[int]) -> dict[int, _Stored]:
     wanted = [*wanted, "attributes"] if "attributes" not in wanted else wanted
     if table.is_of_devices:
         paths = [f"item__{name}" if name in ("attributes", "state") else name for name in wanted]
-        found = EndDevice.objects.filter(pk__in=ids).values_list(
-            "pk", "item__source", "item__attribute_sources", *paths
-        )
+        devices = EndDevice.objects.filter(pk__in=ids)
+        rows = devices.values_list("pk", "item__source", "item__attribute_sources", *paths).iterator()
     else:
-        found = ConfigurationItem.objects.filter(pk__in=ids).values_list("pk", "source", "attribute_sources", *wanted)
-    return {row[0]: _Stored(row[1], row[2], dict(zip(wanted, row[3:], strict=True))) for row in found.iterator()}
+        items = ConfigurationItem.objects.filter(pk__in=ids)
+        rows = items.values_list("pk", "source", "attribute_sources", *wanted).iterator()
+    return {row[0]: _Stored(row[1], row[2], dict(zip(wanted, row[3:], strict=True))) for row in rows}
 
 
 def _stored_links(ids: list[int]) -> _Links:

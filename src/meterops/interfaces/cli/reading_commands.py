@@ -144,7 +144,11 @@ def sessions(
             refuse(f"No end device is known as {meter}.")
         end_device_id = device.id
     rows = telemetry.list_sessions(
-        end_device_id=end_device_id, succeeded=False if failed else None, error_class=error, limit=limit
+        telemetry.lake(),
+        end_device_id=end_device_id,
+        succeeded=False if failed else None,
+        error_class=error,
+        limit=limit,
     )
     if as_json:
         print_json(rows)

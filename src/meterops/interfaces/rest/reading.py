@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -16,13 +16,18 @@ from meterops.interfaces.rest.inventory import get_device
 from meterops.kernel import beats
 from meterops.kernel.clock import utc_now
 from meterops.kernel.interval import Interval
+from meterops.kernel.refusal import Refusal
 
 router = Router()
 LONGEST_PROFILE = timedelta(days=400)
 
 
-class PeriodNotValid(headend.ScheduleNotValid):
+class PeriodNotValid(Refusal):
     """The period ends before it starts, or is too long."""
+
+
+class ReadingTypeUnknown(Refusal):
+    """There is no such reading type."""
 
 
 class ReadRequest(Schema):
@@ -71,7 +76,7 @@ def list_operations(
     request: HttpRequest,
     schedule: str = "",
     state: headend.OperationState | None = None,
-    limit: int = Query(50, ge=1, le=500),
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
     before: datetime | None = None,
 ) -> list[dict[str, Any]]:
     """`before` (a `created_at`) pages on."""
@@ -87,7 +92,7 @@ def get_operation(request: HttpRequest, operation_id: UUID) -> dict[str, Any]:
 
 @router.get("/operations/{operation_id}/routes", summary="An operation's routes")
 def list_route_jobs(
-    request: HttpRequest, operation_id: UUID, limit: int = Query(500, ge=1, le=20_000)
+    request: HttpRequest, operation_id: UUID, limit: Annotated[int, Query(ge=1, le=20_000)] = 500
 ) -> list[dict[str, Any]]:
     """Those with failures first."""
     headend.get_operation(operation_id)
@@ -119,9 +124,8 @@ def put_schedule(request: HttpRequest, name: str, body: ScheduleBody) -> dict[st
     """Its first slot is the first one after now."""
     require(request, "headend.manage_schedules")
     now = utc_now()
-    wanted = headend.ScheduleSettings(
-        name=name, **{**body.dict(), "contents": headend.in_session_order(body.contents)}  # fmt: skip
-    )
+    settings = body.dict() | {"contents": headend.in_session_order(body.contents)}
+    wanted = headend.ScheduleSettings(name=name, **settings)
     headend.save_schedule(wanted=wanted, actor=actor_of(request), at=now)
     return asdict(headend.get_schedule(name, now=now))
 
@@ -150,12 +154,12 @@ def list_sessions(
     meter: str | None = None,
     error_class: str = "",
     succeeded: bool | None = None,
-    limit: int = Query(100, ge=1, le=10_000),
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> list[dict[str, Any]]:
     """Bytes, APDUs, round trips and outcome of each."""
     end_device_id = get_device(meter).id if meter else None
     rows = telemetry.list_sessions(
-        end_device_id=end_device_id, succeeded=succeeded, error_class=error_class, limit=limit
+        telemetry.lake(), end_device_id=end_device_id, succeeded=succeeded, error_class=error_class, limit=limit
     )
     return [asdict(one) for one in rows]
 
@@ -166,33 +170,44 @@ def load_profile(
     meter: str,
     starts_at: datetime,
     ends_at: datetime,
-    reading_types: list[int] = Query([101, 102]),
+    reading_types: Annotated[list[int], Query()] = [101, 102],  # noqa: B006  ninja copies defaults
 ) -> dict[str, Any]:
     """Values by reading type with their quality; gaps are null. The period is half-open and at most 400 days long."""
     device = get_device(meter)
-    if not starts_at < ends_at <= starts_at + LONGEST_PROFILE or starts_at.tzinfo is None or ends_at.tzinfo is None:
-        raise PeriodNotValid("A period has a time zone, ends after it starts and is at most 400 days long.")
-    profile = telemetry.load_profile(device.id, Interval(starts_at, ends_at), reading_types=tuple(reading_types))
+    unknown = [number for number in reading_types if number not in telemetry.READING_TYPES]
+    if unknown:
+        raise ReadingTypeUnknown(f"There is no reading type {unknown[0]}.")
+    profile = telemetry.load_profile(
+        telemetry.lake(), device.id, _period(starts_at, ends_at), reading_types=tuple(reading_types)
+    )
     return {"meter": device.serial, **telemetry.as_plain(profile)}
 
 
 @router.get("/meters/{meter}/registers", summary="A meter's newest register values")
 def registers(request: HttpRequest, meter: str) -> list[dict[str, Any]]:
     """Each with the time at which it was read."""
-    return [asdict(one) for one in telemetry.latest_registers(get_device(meter).id)]
+    return [asdict(one) for one in telemetry.latest_registers(telemetry.lake(), get_device(meter).id, now=utc_now())]
 
 
 @router.get("/meters/{meter}/events", summary="A meter's events")
-def events(request: HttpRequest, meter: str, limit: int = Query(100, ge=1, le=10_000)) -> list[dict[str, Any]]:
+def events(
+    request: HttpRequest, meter: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 100
+) -> list[dict[str, Any]]:
     """Newest first."""
-    return [asdict(one) for one in telemetry.list_events(end_device_id=get_device(meter).id, limit=limit)]
+    return [
+        asdict(one) for one in telemetry.list_events(telemetry.lake(), end_device_id=get_device(meter).id, limit=limit)
+    ]
 
 
 @router.get("/completeness", summary="How complete the fleet's load profile is")
 def completeness(request: HttpRequest, starts_at: datetime, ends_at: datetime) -> list[dict[str, Any]]:
     """Per day: intervals expected and stored."""
-    period = Interval(starts_at, ends_at)
-    found = telemetry.fleet_completeness(period, expected_devices=inventory.count_end_devices())
+    found = telemetry.fleet_completeness(
+        telemetry.lake(),
+        _period(starts_at, ends_at),
+        expected_devices=inventory.count_end_devices(),
+        now=utc_now(),
+    )
     return [asdict(one) for one in found]
 
 
@@ -200,3 +215,9 @@ def completeness(request: HttpRequest, starts_at: datetime, ends_at: datetime) -
 def processes(request: HttpRequest) -> list[dict[str, Any]]:
     """What each last said of itself."""
     return [asdict(one) for one in beats.list_processes()]
+
+
+def _period(starts_at: datetime, ends_at: datetime) -> Interval:
+    if starts_at.tzinfo is None or ends_at.tzinfo is None or not starts_at < ends_at <= starts_at + LONGEST_PROFILE:
+        raise PeriodNotValid("A period has a time zone, ends after it starts and is at most 400 days long.")
+    return Interval(starts_at, ends_at)

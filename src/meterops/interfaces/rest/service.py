@@ -27,25 +27,25 @@ service = NinjaAPI(
 service.add_router("", inventory_router, tags=["inventory"])
 service.add_router("", reading_router, tags=["reading"])
 
-_NOT_FOUND = ("Unknown",)
-
 
 @service.exception_handler(Refusal)
 def refused(request: HttpRequest, refusal: Refusal) -> HttpResponse:
-    """A named refusal: 403 without permission, 404 for what does not exist, else 409."""
+    """A named refusal: 403 without permission, 404 for what does not exist, 422 for what is not valid, else 409."""
+    return _error(request, _status(refusal), refusal.code, str(refusal), **refusal.details)
+
+
+def _status(refusal: Refusal) -> int:
     if isinstance(refusal, NoPermission):
-        status = 403
-    else:
-        status = 404 if refusal.code.endswith(_NOT_FOUND) else 409
-    return _error(request, status, refusal.code, str(refusal), **refusal.details)
+        return 403
+    if refusal.code.endswith("Unknown"):
+        return 404
+    return 422 if refusal.code.endswith("NotValid") else 409
 
 
 @service.exception_handler(ValidationError)
 def not_valid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Bad input: every place and what is wrong there."""
-    problems = [
-        {"where": ".".join(str(part) for part in one["loc"]), "what": one["msg"]} for one in error.errors  # fmt: skip
-    ]
+    problems = [{"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in error.errors]
     return _error(request, 422, "NotValid", "The request is not valid.", problems=problems)
 
 
