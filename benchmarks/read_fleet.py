@@ -50,7 +50,7 @@ def measure(folder: Path, meters: int, seed: int, sessions: int, port: int) -> d
     from meterops.site.demo_setup import apply_shipment, make_shipment
 
     progress(f"a grid with {meters:,} meters")
-    apply_shipment(make_shipment(folder, meters=meters, seed=seed))
+    apply_shipment(make_shipment(folder, meters=meters, seed=seed, port=port))
     simulate = (
         "simulate",
         "fleet",
@@ -63,7 +63,7 @@ def measure(folder: Path, meters: int, seed: int, sessions: int, port: int) -> d
         "--port",
         port,
     )
-    with _process(folder, "simulator", *simulate, "--scenario", "none"):
+    with _process(folder, "simulator", *simulate, "--scenario", "healthy"):
         _wait_for_meters(port)
         with _process(folder, "worker", "work", "--sessions", sessions) as worker:
             return _read(worker, meters)

@@ -64,9 +64,18 @@ class Installation:
             "from meterops.interfaces.cli.state import open_state; open_state()\n"
             "from pathlib import Path; import sys\n"
             "from meterops.site.demo_setup import apply_shipment, make_shipment\n"
-            "apply_shipment(make_shipment(Path(sys.argv[1]), meters=int(sys.argv[2]), seed=int(sys.argv[3])))\n"
+            "meters, seed, port = map(int, sys.argv[2:])\n"
+            "apply_shipment(make_shipment(Path(sys.argv[1]), meters=meters, seed=seed, port=port))\n"
         )
-        command = [sys.executable, "-c", script, str(self.folder), str(self.meters), str(self.seed)]
+        command = [
+            sys.executable,
+            "-c",
+            script,
+            str(self.folder),
+            str(self.meters),
+            str(self.seed),
+            str(self.meter_port),
+        ]
         subprocess.run(command, env=self.environment, check=True, timeout=120)
 
     def start(self, name: str) -> None:
@@ -74,7 +83,7 @@ class Installation:
         commands: dict[str, tuple[object, ...]] = {
             "simulator": (
                 "simulate", "fleet", "--meters", self.meters, "--seed", self.seed, "--port", self.meter_port,
-                "--state", self.folder / "simulator", "--scenario", "none", "--listener", f"127.0.0.1:{self.listen_port}",
+                "--state", self.folder / "simulator", "--scenario", "healthy", "--listener", f"127.0.0.1:{self.listen_port}",
             ),
             "worker": ("work", "--sessions", 20),
             "listener": ("listen", "--port", self.listen_port),

@@ -76,7 +76,7 @@ class Demo:
         from meterops.site.demo_setup import apply_shipment, demo_password, make_schedules, make_shipment
 
         with _step(console, f"Generating a grid with {self.meters:,} meters"):
-            shipment = make_shipment(folder, meters=self.meters, seed=self.seed)
+            shipment = make_shipment(folder, meters=self.meters, seed=self.seed, port=self.meter_port)
         with _step(console, "Importing its inventory and keys"):
             apply_shipment(shipment)
             make_schedules()

@@ -23,23 +23,23 @@ class DemoIsAnother(Refusal):
     """The folder holds a demo with another grid."""
 
 
-def make_shipment(folder: Path, *, meters: int, seed: int) -> Path:
+def make_shipment(folder: Path, *, meters: int, seed: int, port: int = 4059) -> Path:
     """Write what the operator of the simulated grid would be sent: inventory and keys. Returns the folder.
 
     Raises:
-        DemoIsAnother: when the folder holds a demo of another size or seed.
+        DemoIsAnother: when the folder holds a demo of another size, seed or port of the meters.
     """
     shipment, mark = folder / "shipment", folder / "demo.json"
-    wanted = {"meters": meters, "seed": seed}
+    wanted = {"meters": meters, "seed": seed, "port": port}
     if mark.exists():
         found = json.loads(mark.read_text())
         if found != wanted:
             raise DemoIsAnother(
-                f"{folder} holds a demo of {found['meters']} meters (seed {found['seed']}): start that one, "
-                "or choose another folder with --data."
+                f"{folder} holds a demo of {found['meters']} meters (seed {found['seed']}, meter port {found['port']}): "
+                "start that one, or choose another folder with --data."
             )
         return shipment
-    simulator.write_shipment(simulator.generate_region(seed=seed, meters=meters), shipment)
+    simulator.write_shipment(simulator.generate_region(seed=seed, meters=meters), shipment, port=port)
     mark.write_text(json.dumps(wanted))
     return shipment
 
