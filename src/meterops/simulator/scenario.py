@@ -105,6 +105,8 @@ class Scenario:
     """How many seconds of the script pass in one of the world."""
     everywhere: Behavior = HEALTHY
     pushes: PeriodicPushes = field(default_factory=PeriodicPushes)
+    sound_firmware: bool = False
+    """Whether no firmware version has any of the defects planted in it."""
     acts: tuple[Act, ...] = ()
 
 
@@ -192,6 +194,7 @@ class _Reader:
             pace=top.take("pace", _positive, 1.0),
             everywhere=top.take("everywhere", _behavior, HEALTHY),
             pushes=self._pushes(top.take("pushes", _table, {})),
+            sound_firmware=top.take("sound_firmware", _yes_or_no, otherwise=False),
             acts=tuple(self._act(number, values) for number, values in enumerate(top.take("act", _tables, []), 1)),
         )
         top.finish()

@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +60,9 @@ class Stage:
         self._turns: list[tuple[float, int, bool, Happening]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         server.behaviors.everywhere = script.scenario.everywhere
+        if script.scenario.sound_firmware:
+            for meter in fleet.meters:
+                meter.model = replace(meter.model, firmware={})
         for number, one in enumerate(script.happenings):
             self._turns.append((one.starts_at, number, True, one))
             if one.ends_at is not None:

@@ -100,7 +100,7 @@ class Worker:
             await self._flush()
             await self._in_store(self._ledger.release_all)
             await self._in_store(lambda: beats.farewell(process=self.owner))
-            await self._in_store(connection.close)
+            await self._in_store(lambda: connection.close())  # noqa: PLW0108  the connection is the thread's own
             self._store.shutdown()
             self._writer.shutdown()
 
@@ -247,6 +247,8 @@ class Worker:
         self.figures.failed += error is not None
         if self._harvest.rows >= self.settings.flush_rows or any(job.wants_results for job in task.jobs):
             self._flush_now.set()
+        if not any(job.untried or job.in_flight for job in jobs_in(self._runners.values())):
+            self._flush_now.set()  # nothing more is coming, so there is nothing to wait for
         if self._harvest.rows >= self.settings.rows_held_at_most:
             self._room.clear()
 

@@ -287,7 +287,7 @@ def list_sessions(
         "ORDER BY started_at DESC LIMIT ?"
     )
     rows = lake.query(sql, [*parameters, limit]).fetchall()
-    return [SessionRow(*row[:4], _aware(row[4]), *row[5:]) for row in rows]
+    return [SessionRow(*(_told(value) for value in row)) for row in rows]
 
 
 def list_events(
@@ -313,7 +313,7 @@ def list_events(
         "ORDER BY occurred_at DESC LIMIT ?"
     )
     rows = lake.query(sql, [*parameters, limit]).fetchall()
-    return [EventRow(*row[:4], _aware(row[4]), _aware(row[5]), *row[6:]) for row in rows]
+    return [EventRow(*(_told(value) for value in row)) for row in rows]
 
 
 def list_notifications(
@@ -332,7 +332,7 @@ def list_notifications(
         f"WHERE {' AND '.join(where)} ORDER BY received_at DESC LIMIT ?"
     )
     rows = lake.query(sql, [*parameters, limit]).fetchall()
-    return [NotificationRow(*row[:4], _aware(row[4]), row[5], bytes(row[6]), row[7]) for row in rows]
+    return [NotificationRow(*(_told(value) for value in row)) for row in rows]
 
 
 def fleet_completeness(lake: Lake, period: Interval, *, expected_devices: int, now: datetime) -> list[DayCompleteness]:
@@ -472,6 +472,11 @@ def _naive(moment: datetime) -> datetime:
 
 def _naive_epoch(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def _told(value: Any) -> Any:
+    """A cell as our rows hold it: times are aware."""
+    return _aware(value) if isinstance(value, datetime) else value
 
 
 def _aware(moment: datetime) -> datetime:
