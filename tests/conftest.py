@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 _FOLDER = tempfile.TemporaryDirectory(prefix="meterops-tests-")
 os.environ["METEROPS_DATA_DIR"] = _FOLDER.name
 for name in ("METEROPS_LAKE", "METEROPS_LAKE_CATALOG", "METEROPS_MASTER_KEY", "METEROPS_MASTER_KEY_FILE"):
     os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright keeps an event loop running in its thread, and no other loop could start there."""
+    items.sort(key=lambda item: ROOT / "tests" / "browser" in item.path.parents)
 
 
 def missing(what: str) -> None:
@@ -17,6 +23,3 @@ def missing(what: str) -> None:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"{what} (with CI=true nothing is skipped)")
     pytest.skip(what)
-
-
-ROOT = Path(__file__).parents[1]

@@ -28,6 +28,7 @@ def test_a_package_of_the_fleet_says_what_it_is_for(package: str) -> None:
     assert "__all__" in (folder / "api.py").read_text()
 
 
+@pytest.mark.django_db
 def test_migrations_say_what_the_models_say(settings: object) -> None:
     from django.core.management import call_command
 

@@ -30,7 +30,7 @@ def test_shipped_scenarios_can_be_read_and_say_what_they_are(name):
     scenario = find_scenario(name)
     assert scenario.name == name
     assert len(scenario.description) > 20
-    assert scenario.acts
+    assert scenario.acts or name == "healthy"
 
 
 def test_the_expected_scenarios_are_shipped():

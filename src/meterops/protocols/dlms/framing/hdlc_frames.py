@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Final
 
 from meterops.protocols.dlms.errors import DecodeError, EncodeError
+from meterops.protocols.dlms.framing.damage import expect
 
 FLAG: Final = 0x7E
 MAX_LENGTH: Final = 0x7FF
@@ -112,11 +113,12 @@ def checksum(octets: bytes) -> bytes:
     return _WORD.pack(crc_hqx(octets.translate(_REVERSED), 0xFFFF)).translate(_REVERSED_INVERTED)
 
 
-def decode_frame(octets: bytes) -> HdlcFrame:
+def decode_frame(octets: bytes, damage: list[str] | None = None) -> HdlcFrame:
     """Decode what stands between two flags.
 
     Raises:
-        DecodeError: a wrong format, length, address, control octet or checksum, with the octet where it stands.
+        DecodeError: a wrong format, length, address, control octet or checksum, with the octet where it stands. With a
+            list for `damage`, a wrong checksum is told there instead.
     """
     if len(octets) < 7:
         raise DecodeError("HDLC frame: cut short", len(octets))
@@ -125,8 +127,7 @@ def decode_frame(octets: bytes) -> HdlcFrame:
         raise DecodeError(f"HDLC frame: format {form >> 12:#x} is not type 3", 0)
     if form & MAX_LENGTH != len(octets):
         raise DecodeError(f"HDLC frame: {form & MAX_LENGTH} octets announced, {len(octets)} there", 0)
-    if checksum(octets[:-2]) != octets[-2:]:
-        raise DecodeError("HDLC frame: wrong FCS", len(octets) - 2)
+    expect(checksum(octets[:-2]) == octets[-2:], "HDLC frame: wrong FCS", len(octets) - 2, damage)
     destination, offset = _address(octets, 2)
     source, offset = _address(octets, offset)
     control, offset = octets[offset], offset + 1
@@ -134,8 +135,7 @@ def decode_frame(octets: bytes) -> HdlcFrame:
     if offset < len(octets) - 2:
         if len(octets) - 2 < offset + 2:
             raise DecodeError("HDLC frame: no room for the HCS", offset)
-        if checksum(octets[:offset]) != octets[offset : offset + 2]:
-            raise DecodeError("HDLC frame: wrong HCS", offset)
+        expect(checksum(octets[:offset]) == octets[offset : offset + 2], "HDLC frame: wrong HCS", offset, damage)
         information = octets[offset + 2 : -2]
     return _frame(destination, source, control, information, segmented=bool(form & SEGMENTED), offset=offset - 1)
 
