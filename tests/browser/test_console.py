@@ -239,7 +239,7 @@ def test_the_keyboard_is_enough(open_page: Go) -> None:
     page.keyboard.press("x")
     expect(page.locator(".bulk")).to_contain_text("1 picked")
     page.keyboard.press("k")
-    expect(page.locator("tr:first-child a").first).to_be_focused()
+    expect(page.locator("tbody tr:first-child a").first).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/meters/*")
     ready(page)
@@ -257,7 +257,7 @@ def test_the_keyboard_is_enough(open_page: Go) -> None:
 def test_help_names_the_keys_and_the_command_list_goes_places(open_page: Go) -> None:
     page = open_page("/meters")
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("next page")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("filter")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
     page.keyboard.press("Control+k")

@@ -1,5 +1,6 @@
 // Transformers and meters on one canvas, drawn by software: an off-screen picture with a margin is moved while panning
 // and drawn again at rest. Points come as one binary answer (see interfaces/console/map_points.py), colours as another.
+import htmx from "htmx.org";
 import Flatbush from "flatbush";
 import { token } from "./theme";
 
@@ -120,7 +121,11 @@ class MapIsland {
     this.scale = Math.min(room, 2);
     this.fitted = true;
     const wanted = Number(this.place.dataset.choose ?? 0);
-    if (wanted) this.choose(this.points.id.indexOf(wanted), true);
+    if (wanted) {
+      const index = this.points.id.indexOf(wanted);
+      this.choose(index, true);
+      if (index >= 0) this.tell(index);
+    }
   }
 
   private choose(index: number, centre = false): void {
@@ -266,11 +271,19 @@ class MapIsland {
     if (index < 0 || !this.points) return;
     this.choose(index);
     this.blit();
-    const id = this.points.id[index];
+    if (!this.tell(index)) location.assign(this.address(index));
+  }
+
+  private address(index: number): string {
+    return `${this.place.dataset.item}${this.points?.id[index]}`;
+  }
+
+  // Into the panel beside the map, where there is one.
+  private tell(index: number): boolean {
     const target = this.place.dataset.panel;
-    const url = `${this.place.dataset.item}${id}`;
-    if (target) (window as unknown as { htmx: { ajax: (verb: string, url: string, options: object) => void } }).htmx.ajax("GET", `${url}?part=panel`, { target, swap: "innerHTML" });
-    else location.assign(url);
+    if (!target) return false;
+    void htmx.ajax("GET", `${this.address(index)}?part=panel`, { target, swap: "innerHTML" });
+    return true;
   }
 
   private listen(): void {
