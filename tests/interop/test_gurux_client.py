@@ -13,7 +13,7 @@ from meterops.simulator.meter_bench import BenchMeter
 
 pytestmark = pytest.mark.interop
 
-FRAMINGS = [Framing.WRAPPER]
+FRAMINGS = [Framing.WRAPPER, Framing.HDLC]
 CIPHERINGS = ["general-glo", "glo", "dedicated", "general-dedicated"]
 ALWAYS = {"associate", "device name", "clock", "object list", "release", "tags"}
 READING = {"scalers", "values", "list of values", "capture objects", "rows of a day", "first ten rows", "events"}

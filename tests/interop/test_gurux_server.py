@@ -53,7 +53,7 @@ from meterops.simulator.meter_bench import DEMO_KEYS
 
 pytestmark = pytest.mark.interop
 
-FRAMINGS = [Framing.WRAPPER]
+FRAMINGS = [Framing.WRAPPER, Framing.HDLC]
 CIPHERINGS = [Ciphering.GENERAL_GLO, Ciphering.GLO, Ciphering.DEDICATED, Ciphering.GENERAL_DEDICATED]
 NAME = Attribute(1, Obis.parse("0.0.42.0.0.255"), 2)
 ENERGY = Attribute(3, Obis.parse("1.0.1.8.0.255"), 2)

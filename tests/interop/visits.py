@@ -11,6 +11,7 @@ from meterops.protocols.dlms.association.client import ClientAssociation
 from meterops.protocols.dlms.association.parameters import Authentication, Ciphering, ClientParameters
 from meterops.protocols.dlms.flows import associate, release
 from meterops.protocols.dlms.framing import Link, WrapperLink
+from meterops.protocols.dlms.framing.hdlc import HdlcClientLink
 from meterops.protocols.dlms.security import InvocationCounter, KeyRing
 from meterops.simulator.fleet_server import Framing
 from meterops.simulator.meter_bench import DEMO_KEYS
@@ -52,7 +53,8 @@ class Visitor:
 
     def link(self) -> Link:
         """A link of the framing the meter speaks."""
-        return WrapperLink(SAPS[self.authentication], 1)
+        client_sap = SAPS[self.authentication]
+        return HdlcClientLink(client_sap, 1) if self.framing is Framing.HDLC else WrapperLink(client_sap, 1)
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
