@@ -32,7 +32,7 @@ from meterops.simulator.api import (
 from meterops.simulator.meter_events import EventCode
 from meterops.simulator.scenario import Scenario, parse_scenario
 
-CALM = Scenario("still")
+CALM = Scenario("still", sound_firmware=True)
 METERS = 60
 TOTAL = Attribute(3, Obis.parse("1.0.1.8.0.255"), 2)
 NAME = Attribute(1, Obis.parse("0.0.42.0.0.255"), 2)
@@ -164,6 +164,8 @@ async def test_a_folder_of_another_fleet_is_refused(tmp_path):
 
 
 OUTAGE = b"""
+sound_firmware = true
+
 [[act]]
 what = "outage"
 where = "transformer 1"
