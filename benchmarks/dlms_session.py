@@ -122,8 +122,8 @@ def _over_tcp(sessions: int, connections: int) -> dict[str, Any]:
         meters.join()
     return {
         "connections": connections,
-        "sessions_per_s": sessions / clock,
-        "sessions_per_s_per_core": sessions / cpu,
+        "sessions_per_s_per_core": sessions / clock,
+        "sessions_per_cpu_s": sessions / cpu,
         "tcp_cpu_ms_per_session": cpu / sessions * 1e3,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class Channel(IntEnum):
@@ -58,9 +58,9 @@ class SteadyReadings:
     ask for known dates.
     """
 
-    __slots__ = ("_count", "_period", "_starts_at", "_step_wh")
+    __slots__ = ("_count", "_period", "_starts_at", "_steps")
 
-    _FIXED = {
+    _FIXED: ClassVar[dict[int, int]] = {
         Channel.STATUS: 0,
         Channel.VOLTAGE_L1: 2301,
         Channel.VOLTAGE_L2: 2312,
@@ -77,16 +77,15 @@ class SteadyReadings:
         self._starts_at = starts_at
         self._count = rows
         self._period = period
-        self._step_wh = step_wh
+        self._steps: dict[int, int] = {Channel.IMPORT_WH: step_wh, Channel.EXPORT_WH: 1, Channel.IMPORT_VARH: 2}
 
     def value(self, channel: int, at: int) -> int:
         """Give a present value (fixed) or a total (rising with the rows)."""
-        fixed = self._FIXED.get(Channel(channel))
+        fixed = self._FIXED.get(channel)
         if fixed is not None:
             return fixed
         done = min(max((at - self._starts_at) // self._period, 0), self._count)
-        step = {Channel.IMPORT_WH: self._step_wh, Channel.EXPORT_WH: 1, Channel.IMPORT_VARH: 2}.get(Channel(channel), 0)
-        return 100_000 + channel * 1_000 + step * done
+        return 100_000 + channel * 1_000 + self._steps.get(channel, 0) * done
 
     def window(self, period: int, at: int) -> tuple[int, int]:
         """Give the bench rows; for another period (daily), the whole multiples that they cover."""
@@ -98,6 +97,8 @@ class SteadyReadings:
 
     def column(self, channel: int, period: int, first_at: int, count: int, width: int) -> bytes:
         """Give the values at the rows' stamps."""
+        if channel in self._FIXED:
+            return self._FIXED[channel].to_bytes(width, "big") * count
         code = {1: "B", 2: "H", 4: "I", 8: "Q"}[width]
         values = (self.value(channel, first_at + number * period) for number in range(count))
         return struct.pack(f">{count}{code}", *values)
