@@ -174,7 +174,7 @@ sound_firmware = true
 [[act]]
 what = "outage"
 where = "transformer 1"
-at = "1s"
+at = "4s"
 for = "1d"
 push = 1.0
 label = "everything"
@@ -198,7 +198,7 @@ async def test_an_outage_silences_its_meters_and_some_of_them_say_so_first(tmp_p
         devices = shipped(region, tmp_path, port)
         behind = next(one for one in devices if one["route"].startswith("DC-"))
         await read(behind)
-        for _ in range(100):
+        for _ in range(300):
             if len(heard) >= 3:
                 break
             await asyncio.sleep(0.05)
