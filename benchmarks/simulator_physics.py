@@ -40,7 +40,9 @@ def main() -> None:
     taken = _whole(physics, asked.days)
     bare = _bare(region, physics, asked.days)
     load_steps = region.grid.customers * STEPS * asked.days
-    finish("simulator_physics", _result(region, asked.days, load_steps, taken, bare, generated), asked.json)
+    finish(
+        f"simulator_physics_{asked.meters}", _result(region, asked.days, load_steps, taken, bare, generated), asked.json
+    )
 
 
 def _result(region: Region, days: int, load_steps: int, taken: float, bare: float, generated: float) -> dict[str, Any]:
