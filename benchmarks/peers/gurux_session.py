@@ -16,6 +16,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
 from gurux_dlms.enums import Authentication, Conformance, InterfaceType, Security
@@ -26,7 +27,7 @@ from gurux_dlms.secure import GXDLMSSecureClient
 class ReplayedSession:
     """A client whose every request is answered by the next recorded frame."""
 
-    def __init__(self, recording: dict) -> None:
+    def __init__(self, recording: dict[str, Any]) -> None:
         self.recording = recording
         self.frames = iter([bytes.fromhex(frame) for frame in recording["answers"]])
         client = GXDLMSSecureClient(True, 1, 1, Authentication.HIGH_GMAC, None, InterfaceType.WRAPPER)
@@ -55,7 +56,7 @@ class ReplayedSession:
         self.ask(client.releaseRequest())
         return values, len(rows), rows[-1][-1]
 
-    def ask(self, requests) -> GXReplyData:
+    def ask(self, requests: Any) -> Any:
         """Send what Gurux made, following blocks."""
         reply = GXReplyData()
         for request in [requests] if isinstance(requests, (bytes, bytearray)) else requests or []:
@@ -65,7 +66,7 @@ class ReplayedSession:
                 self._answer(self.client.receiverReady(reply), reply)
         return reply
 
-    def _answer(self, request, reply: GXReplyData) -> None:
+    def _answer(self, request: Any, reply: Any) -> None:
         frame = GXByteBuffer()
         frame.set(next(self.frames))
         if not self.client.getData(frame, reply, GXReplyData()):
