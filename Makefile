@@ -6,6 +6,8 @@ BIN    := .venv/bin
 # uv makes the environment with the same interpreter; it fetches none of its own.
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
+# Compiled once here rather than at every start where PYTHONDONTWRITEBYTECODE is set, as it is in many containers.
+export UV_COMPILE_BYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install check test bench docs demo gurux
@@ -40,10 +42,12 @@ SOURCES := pyproject.toml uv.lock hatch_build.py $(wildcard frontend/package-loc
 
 .venv/runnable: $(UV) $(SOURCES)
 	$(UV) sync --locked --inexact --no-default-groups --python $(PYTHON)
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 .venv/installed: $(UV) $(SOURCES)
 	$(UV) sync --locked --inexact --python $(PYTHON)
+	@$(BIN)/python -m compileall -q src
 	@touch $@ .venv/runnable
 
 # The opponent of the interoperability tests: GPL-2, so in an environment of its own that nothing of ours imports.

@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from meterops import __version__
+from meterops.interfaces.cli import commands
+from meterops.site import commands as process_commands
 
 app = typer.Typer(
     name="meterops",
+    cls=commands.Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -30,9 +33,6 @@ def main(
 
 def run() -> None:
     """Entry point of the console script."""
-    from meterops.interfaces.cli import commands
-    from meterops.site import commands as process_commands
-
     process_commands.register(app)
     commands.register(app)
     try:

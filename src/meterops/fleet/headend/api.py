@@ -1,4 +1,11 @@
-"""The door of the head-end."""
+"""The door of the head-end.
+
+What only the long-lived processes need (the worker, the listener: sockets, ciphers, the lake's engine) is loaded when it is first
+named, so that a command that asks one question does not wait for it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from meterops.fleet.headend.contents import ALL_CONTENTS, Content, in_session_order
 from meterops.fleet.headend.errors import ErrorClass
@@ -6,7 +13,6 @@ from meterops.fleet.headend.events import FleetOperationEnded
 from meterops.fleet.headend.jobs import end_operations, forget_old_operations, start_due_schedules
 from meterops.fleet.headend.lanes import Lane
 from meterops.fleet.headend.lifecycle import OperationState
-from meterops.fleet.headend.listener import Listener, ListenerSettings
 from meterops.fleet.headend.operations import (
     ScheduleSettings,
     cancel_operation,
@@ -39,7 +45,10 @@ from meterops.fleet.headend.refusals import (
     ScheduleNotValid,
     ScheduleUnknown,
 )
-from meterops.fleet.headend.worker import Worker, WorkerSettings
+
+if TYPE_CHECKING:
+    from meterops.fleet.headend.listener import Listener, ListenerSettings
+    from meterops.fleet.headend.worker import Worker, WorkerSettings
 
 __all__ = [
     "ALL_CONTENTS",
@@ -83,3 +92,11 @@ __all__ = [
     "start_due_schedules",
     "start_operation",
 ]
+
+_LOADED_LATE = {"Listener": "listener", "ListenerSettings": "listener", "Worker": "worker", "WorkerSettings": "worker"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"meterops.fleet.headend.{_LOADED_LATE[name]}"), name)

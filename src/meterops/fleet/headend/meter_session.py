@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from meterops.fleet.headend.classify import COUNTER_ERROR, classify
@@ -111,7 +112,7 @@ class MeterVisit:
             ],
             "clock_drift_ms": self.reading.clock_drift_ms,
             "profile_rows": rows.row_count if rows is not None else 0,
-            "profile_until": until,
+            "profile_until": None if until is None else datetime.fromtimestamp(until, UTC).isoformat(),
             "events": len(self.reading.events),
         }
 

@@ -126,8 +126,8 @@ class MeterReading:
 
     def profile_until(self) -> int | None:
         """The stamp of the newest row read, None where there is none."""
-        if self.profile is None or self.profile_layout is None:
-            return None
+        if self.profile is None or self.profile_layout is None or not self.profile.row_count:
+            return None  # an answer without rows has no columns either
         return max((t for t in self.profile.columns[self.profile_layout.clock] if t is not None), default=None)
 
     def _store_profile(self, harvest: Harvest, meter: int) -> int | None:

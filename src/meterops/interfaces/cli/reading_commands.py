@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -109,9 +109,9 @@ def _print_results(result: "OperationResult", serials: dict[int, str]) -> None:
     for end_device_id, serial in serials.items():
         answer = result.results.get(str(end_device_id))
         if answer is None:
-            typer.echo(f"{serial}: no answer yet; is a worker running? (meterops operations show {result.id})")
+            typer.echo(f"{serial}: {_why_unanswered(result)}")
             continue
-        state = "read" if answer["ok"] else f"{answer['error']}: {answer['detail']}"
+        state = "read" if answer["ok"] else f"not read, {answer['error']}: {answer['detail']};"
         typer.echo(f"{serial}: {state} in {answer['duration_ms']} ms, {answer['round_trips']} round trips")
         rows = [(r["name"], r["value"], r["unit"]) for r in answer.get("registers", [])]
         if rows:
@@ -119,7 +119,21 @@ def _print_results(result: "OperationResult", serials: dict[int, str]) -> None:
         if answer.get("clock_drift_ms") is not None:
             typer.echo(f"clock drift {answer['clock_drift_ms'] / 1000:+.1f} s")
         if answer.get("profile_rows"):
-            typer.echo(f"load profile: {answer['profile_rows']} rows up to {answer['profile_until']}")
+            until = local_time(datetime.fromisoformat(answer["profile_until"])) if answer["profile_until"] else "–"
+            typer.echo(f"load profile: {answer['profile_rows']} rows up to {until}")
+
+
+def _why_unanswered(result: "OperationResult") -> str:
+    from meterops.kernel import beats
+    from meterops.kernel.clock import utc_now
+
+    more = f"(meterops operations show {result.id})"
+    if result.state != "RUNNING":
+        return f"the operation ended, {result.state.lower()}, without its answer {more}"
+    now = utc_now()
+    if not any(one.role == "worker" and now - one.beat_at < beats.ALIVE_FOR for one in beats.list_processes()):
+        return f"no answer yet, and no worker is running: start one with meterops work {more}"
+    return f"no answer yet; it is still in line or its meter does not answer {more}"
 
 
 @answers_refusals
