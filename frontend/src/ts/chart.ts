@@ -29,6 +29,28 @@ const full = new Intl.DateTimeFormat("en-GB", { timeZone: zone, weekday: "short"
 const strokes = (): string[] => [token("ink"), token("accent"), token("normal"), token("ink-2")];
 const dashes = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
 
+// A value holds for its whole interval, also where none follows: uPlot's own steps end at the last beginning.
+const steps: uPlot.Series.PathBuilder = (plot, series, from, to) => {
+  const [x, values] = [plot.data[0], plot.data[series] as (number | null)[]];
+  const width = (x[1] ?? 900) - (x[0] ?? 0);
+  const stroke = new Path2D();
+  let isDown = false;
+  for (let i = from; i <= to; i++) {
+    const [at, value] = [x[i], values[i]];
+    if (at === undefined || value === null || value === undefined) {
+      isDown = false;
+      continue;
+    }
+    const y = plot.valToPos(value, "y", true);
+    const left = plot.valToPos(at, "x", true);
+    if (isDown) stroke.lineTo(left, y);
+    else stroke.moveTo(left, y);
+    stroke.lineTo(plot.valToPos(at + width, "x", true), y);
+    isDown = true;
+  }
+  return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 0 };
+};
+
 class Chart {
   private plot: uPlot | undefined;
   private answer: Answer | undefined;
@@ -71,7 +93,6 @@ class Chart {
     const grid = { stroke: token("line-2"), width: 1 };
     const axis = { stroke: token("ink-2"), font: "12px Inter, sans-serif", grid, ticks: { show: false } };
     const days = (answer.period[1] - answer.period[0]) / 86400;
-    const stepped = uPlot.paths.stepped?.({ align: 1 });
     return {
       ...this.size(),
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
@@ -96,7 +117,7 @@ class Chart {
           dash: dashes[index % 4] as number[],
           spanGaps: false,
           points: { show: false },
-          ...(answer.step && stepped ? { paths: stepped } : {}),
+          ...(answer.step ? { paths: steps } : {}),
         })),
       ],
       hooks: {

@@ -364,7 +364,7 @@ class MapIsland {
   private drawLegend(): void {
     const place = this.place.querySelector(".map-legend");
     if (!place) return;
-    const number = new Intl.NumberFormat("en").format;
+    const number = (value: number): string => new Intl.NumberFormat("en").format(value).replaceAll(",", "\u202f");
     place.replaceChildren(
       ...this.legend.map((entry) => {
         const row = document.createElement("span");

@@ -49,7 +49,7 @@ NAVIGATION = (
         (
             Entry("Reading", "console:reading", "clock-play", "r"),
             Entry("Sessions", "console:sessions", "activity", "s"),
-            Entry("Import", "console:import", "database-import", "i"),
+            Entry("Import", "console:import", "database-import", "n"),
             Entry("Disagreements", "console:disagreements", "git-compare", "d"),
         ),
     ),

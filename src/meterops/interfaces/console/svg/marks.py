@@ -12,12 +12,13 @@ _BODY = {
     "waiting": '<path class="ring" d="M3 2.5h8L3 11.5h8z"/>',
     "2": '<path class="p2" d="M7 1l6.5 12H.5z"/>',
     "3": '<circle class="p3" cx="7" cy="7" r="5.5"/>',
+    "4": '<path class="ring" d="M2 2h10v10H2z"/>',
     "1": '<path class="p1" d="M1 1h12v12H1z"/>',
 }
 
 
 def draw(kind: str) -> SafeString:
-    """The mark of a state: ok, silent, never, failed, running, paused, waiting, or a priority 1 to 3.
+    """The mark of a state: ok, silent, never, failed, running, paused, waiting, or a priority 1 to 4.
 
     Raises:
         KeyError: for a state that has no mark.

@@ -1,5 +1,6 @@
 """What templates write: assets, icons, marks, times, numbers with their units."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from meterops.interfaces.console import assets
+from meterops.interfaces.console.svg import load_strip as load_strips
 from meterops.interfaces.console.svg import marks, sparkline
+from meterops.interfaces.console.svg import priority as priorities
 
 register = template.Library()
 
@@ -35,6 +38,18 @@ def icon(name: str) -> SafeString:
 def mark(kind: str) -> SafeString:
     """A shape for a state, always beside its word."""
     return marks.draw(kind)
+
+
+@register.simple_tag
+def priority(value: int, acknowledged: bool = False, shelved: bool = False, fresh: bool = False) -> SafeString:
+    """The badge of a priority from 1 to 4: filled is unacknowledged, outline acknowledged, dashed shelved."""
+    return priorities.badge(int(value), acknowledged=acknowledged, shelved=shelved, fresh=fresh)
+
+
+@register.simple_tag
+def load_strip(counts: Sequence[int], large: bool = False) -> SafeString:
+    """The alarm load: new alarms per ten minutes, oldest first, with the line of a flood."""
+    return load_strips.strip(counts, large=large)
 
 
 @register.filter
@@ -108,7 +123,7 @@ def number(value: float | None, decimals: int = 0) -> str:
     """A number with thin spaces between thousands."""
     if value is None:
         return NOTHING
-    return f"{value:,.{decimals}f}".replace(",", "\u202f")
+    return f"{value:,.{decimals}f}".replace(",", "\u202f").replace("-", "\u2212")
 
 
 @register.filter
@@ -137,7 +152,8 @@ def milliseconds(value: float | None) -> str:
     """A duration measured in milliseconds."""
     if value is None:
         return NOTHING
-    return f"{value:.0f} ms" if abs(value) < 10_000 else f"{value / 1000:.1f} s"
+    text = f"{value:.0f} ms" if abs(value) < 10_000 else f"{value / 1000:.1f} s"
+    return text.replace("-", "\u2212")
 
 
 @register.filter

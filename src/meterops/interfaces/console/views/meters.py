@@ -57,6 +57,8 @@ class Cell:
     href: str = ""
     mark: str = ""
     number: bool = False
+    wide: bool = False
+    """It takes what room there is and is cut off where there is little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,13 @@ COLUMNS = (
         lambda one: Cell(ago(one.read_at)),
         lambda one: one.read_at.isoformat() if one.read_at else "",
     ),
-    _column("address", "Address", "address"),
+    Column(
+        "address",
+        "Address",
+        lambda one: Cell(one.row.address or "–", wide=True),
+        lambda one: one.row.address,
+        "address",
+    ),
     Column("transformer", "Transformer", _transformer, lambda one: one.row.transformer),
     _column("feeder", "Feeder"),
     _column("phases", "Phase"),
