@@ -1,11 +1,13 @@
 """The commands that start processes or look after an installation."""
 
+import os
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meterops.interfaces.cli.output import EXIT_FAILED, AsJson, answers_refusals, print_json, print_table
+from meterops.interfaces.cli.output import EXIT_FAILED, AsJson, answers_refusals, print_json, print_table, refuse
 from meterops.interfaces.cli.state import open_state
 
 if TYPE_CHECKING:
@@ -35,9 +37,11 @@ def demo(
         "data/demo"
     ),
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the console.")] = 8000,
-    meter_port: Annotated[int, typer.Option(help="Port of the simulated meters (127.x.y.z).")] = 4059,
-    listen_port: Annotated[int, typer.Option(help="Port that takes what meters push.")] = 4060,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the console.")] = 8000,
+    meter_port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="Port of the simulated meters (127.x.y.z).")
+    ] = 4059,
+    listen_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port that takes what meters push.")] = 4060,
 ) -> None:
     """Start a simulated low-voltage grid, read its meters over ciphered DLMS/COSEM, and show them in the console."""
     from meterops.site.demo import Demo
@@ -59,9 +63,9 @@ def demo(
 @answers_refusals
 def up(
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the console.")] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the console.")] = 8000,
     listen_host: Annotated[str, typer.Option(help="Address that takes what meters push.")] = "127.0.0.1",
-    listen_port: Annotated[int, typer.Option(help="Port that takes what meters push.")] = 4060,
+    listen_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port that takes what meters push.")] = 4060,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
 ) -> None:
     """Run web, engine, listener and workers on this host until Ctrl-C."""
@@ -95,7 +99,7 @@ def add_processes(
 
 
 @answers_refusals
-def serve(host: Host = "127.0.0.1", port: Annotated[int, typer.Option(help="Port.")] = 8000) -> None:
+def serve(host: Host = "127.0.0.1", port: Annotated[int, typer.Option(min=1, max=65_535, help="Port.")] = 8000) -> None:
     """Run the web process: console and REST interface."""
     open_state()
     from meterops.site.processes import run_web
@@ -117,13 +121,18 @@ def work(
 @answers_refusals
 def listen(
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="TCP and UDP port.")] = 4060,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="TCP and UDP port.")] = 4060,
 ) -> None:
     """Run the listener: it takes what meters push, over TCP and UDP, wrapper or HDLC, plain or ciphered."""
     open_state()
     from meterops.site.processes import run_listener
 
-    run_listener(host, port)
+    try:
+        run_listener(host, port)
+    except OSError as error:
+        if error.errno not in (EADDRINUSE, EADDRNOTAVAIL, EACCES):
+            raise
+        refuse(f"{host}:{port} cannot be listened on: {os.strerror(error.errno).lower()}.")
 
 
 @answers_refusals
@@ -154,8 +163,6 @@ def doctor(as_json: AsJson = False) -> None:
 
 def migrate() -> None:
     """Make or update the tables of the state store."""
-    import os
-
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "meterops.site.settings")
     import django
     from django.core.management import call_command

@@ -21,14 +21,19 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)] = False,
-) -> None:
-    """Answer --version; everything else is a command."""
-    if version:
+def _say_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"meterops {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Answer --version; everything else is a command."""
 
 
 def run() -> None:

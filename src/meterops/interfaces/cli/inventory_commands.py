@@ -148,11 +148,14 @@ def list_meters(
     open_state()
     from meterops.fleet.inventory import api as inventory
 
+    states = tuple(one.upper() for one in state or ())
+    if unknown := [one for one in states if one not in set(inventory.ItemState)]:
+        refuse(f"{', '.join(unknown)} is no state; one of {', '.join(inventory.ItemState)} is.", EXIT_USAGE)
     wanted = inventory.EndDeviceFilter(
         text=text,
         model=tuple(model or ()),
         firmware_version=tuple(firmware or ()),
-        state=tuple(one.upper() for one in state or ()),
+        state=states,
         under=tuple(under or ()),
     )
     page = inventory.page_of_end_devices(wanted, sort=sort, after=after, limit=limit)

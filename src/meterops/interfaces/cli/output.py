@@ -93,9 +93,11 @@ def _text(cell: object) -> str:
         return "–"
     if isinstance(cell, datetime):
         return local_time(cell)
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
     if isinstance(cell, float):
         return f"{cell:,.1f}"
-    if isinstance(cell, int) and not isinstance(cell, bool):
+    if isinstance(cell, int):
         return f"{cell:,}"
     return str(cell)
 

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from meterops.interfaces.cli.output import (
     EXIT_FAILED,
+    EXIT_USAGE,
     AsJson,
     answers_refusals,
     local_time,
@@ -37,6 +38,18 @@ def _seconds(text: str) -> int:
     if found is None:
         raise typer.BadParameter("a span such as 90s, 15min, 1h or 1d is expected")
     return int(found[1]) * _UNITS[found[2] or ""]
+
+
+def _operation_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise typer.BadParameter("an operation's id is expected, as meterops operations list shows them") from None
+
+
+OperationId = Annotated[
+    UUID, typer.Argument(parser=_operation_id, help="Its id, as meterops operations list shows it.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +85,7 @@ def read(
     try:
         contents = headend.in_session_order(content or [str(one) for one in headend.Content])
     except ValueError as error:
-        refuse(f"{error}: a content is one of {', '.join(headend.Content)}.", 2)
+        refuse(f"{error}: a content is one of {', '.join(headend.Content)}.", EXIT_USAGE)
     operation = headend.request_read(end_device_ids=list(devices), actor=shell_actor(), at=utc_now(), contents=contents)
     if wait <= 0:
         print_json({"operation": str(operation)}) if as_json else typer.echo(f"Operation {operation} is in line.")
@@ -148,9 +161,12 @@ def sessions(
 ) -> None:
     """Show sessions, newest first: bytes, APDUs, round trips, outcome."""
     open_state()
+    from meterops.fleet.headend import api as headend
     from meterops.fleet.inventory import api as inventory
     from meterops.fleet.telemetry import api as telemetry
 
+    if error and error not in set(headend.ErrorClass):
+        refuse(f"{error} is no error class; one of {', '.join(headend.ErrorClass)} is.", EXIT_USAGE)
     end_device_id = None
     if meter is not None:
         device = inventory.find_end_device(meter)
@@ -185,7 +201,9 @@ def sessions(
             )
             for row in rows
         ],
-        empty="No session yet. Is a schedule enabled (meterops schedule list) and a worker running (meterops doctor)?",
+        empty="No session matches."
+        if meter is not None or failed or error
+        else "No session yet. Is a schedule enabled (meterops schedule list) and a worker running (meterops doctor)?",
     )
 
 
@@ -249,7 +267,7 @@ def set_schedule(
     try:
         contents = headend.in_session_order(content or [str(one) for one in headend.Content])
     except ValueError as error:
-        refuse(f"{error}: a content is one of {', '.join(headend.Content)}.", 2)
+        refuse(f"{error}: a content is one of {', '.join(headend.Content)}.", EXIT_USAGE)
     wanted = headend.ScheduleSettings(
         name=name,
         contents=contents,
@@ -362,7 +380,7 @@ def _print_operations(rows: "list[OperationView]") -> None:
 
 @operations_app.command("show")
 @answers_refusals
-def show_operation(operation: UUID, as_json: AsJson = False) -> None:
+def show_operation(operation: OperationId, as_json: AsJson = False) -> None:
     """One operation with its routes and why meters failed."""
     open_state()
     from meterops.fleet.headend import api as headend
@@ -385,7 +403,9 @@ def show_operation(operation: UUID, as_json: AsJson = False) -> None:
 @operations_app.command("cancel")
 @answers_refusals
 def cancel(
-    operation: UUID, reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "", as_json: AsJson = False
+    operation: OperationId,
+    reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """End an operation: no further session begins."""
     open_state()
