@@ -126,6 +126,20 @@ for = "1h"
     assert {play.reach(number) for number in STREET} == {Reach.UP}
 
 
+async def test_within_another_outage_nobody_gasps_again_and_nobody_is_back_while_one_goes_on():
+    play = Theater(OUTAGE + '[[act]]\nwhat = "outage"\nwhere = "transformer 1"\nat = "15m"\nfor = "1h"\n')
+    around = np.flatnonzero(REGION.transformer_of == 0).tolist()
+    neighbour = next(number for number in around if number not in STREET)
+    assert set(STREET) < set(around)
+    await play.play_until(1801)
+    assert play.codes(STREET[0]) == [EventCode.POWER_FAILURE]
+    assert play.codes(neighbour) == [EventCode.POWER_FAILURE]
+    assert play.reach(STREET[0]) is not Reach.UP
+    await play.play_until(4501)
+    assert play.codes(STREET[0]) == [EventCode.POWER_FAILURE, EventCode.POWER_RETURNED]
+    assert play.codes(neighbour) == [EventCode.POWER_FAILURE, EventCode.POWER_RETURNED]
+
+
 async def test_a_blown_fuse_darkens_one_phase_and_is_noted_by_the_others():
     play = Theater('[[act]]\nwhat = "fuse"\nwhere = "lv-feeder 2"\nphase = 1\nat = "1m"\nfor = "1h"\n')
     await play.play_until(100)

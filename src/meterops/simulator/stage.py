@@ -118,7 +118,8 @@ class Stage:
     # Supply.
 
     def _supply(self, one: Happening, at: float, *, starts: bool, live: bool) -> None:
-        dark, partly = self._split(one)
+        affected, partly = self._split(one)
+        dark = self._changing(affected, at, starts=starts)
         lost, back = EventCode.POWER_FAILURE, EventCode.POWER_RETURNED
         self._note(dark, lost if starts else back, at, live=live)
         if one.act.phase:
@@ -129,13 +130,18 @@ class Stage:
                 self._office.push_event(
                     self._some(partly, one.act.push), lost_phase if starts else back_phase, within_s=5
                 )
-        self._darken(dark, one, starts=starts, live=live)
+        self._darken(affected, one, starts=starts, live=live)
         if live and starts:
             self._office.push_event(self._gasping(dark, one.act.push), lost, within_s=min(20.0, 1 + len(dark) / 200))
         elif live:
             self._office.push_event(
                 self._some(dark, one.act.push * _RETURNED), back, within_s=min(90.0, 5 + len(dark) / 50)
             )
+
+    def _changing(self, numbers: list[int], at: float, *, starts: bool) -> list[int]:
+        """Whose supply really changes: within another outage nobody gasps again, and nobody is back while one goes on."""
+        plan, region = self._script.outages, self._fleet.region
+        return [number for number in numbers if not plan.is_dark(region, number, at - 0.5 if starts else at)]
 
     def _split(self, one: Happening) -> tuple[list[int], list[int]]:
         """Who is wholly dark and who has lost a phase."""
