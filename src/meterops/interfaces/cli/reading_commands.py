@@ -2,13 +2,13 @@
 
 import re
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meterops.interfaces.cli.output import (
     EXIT_FAILED,
@@ -105,17 +105,29 @@ def _wait_for(operation: UUID, wait: float, count: int, *, quiet: bool) -> "Oper
     from meterops.fleet.headend import api as headend
 
     until = time.monotonic() + wait
-    console = Console(stderr=True, quiet=quiet or count == 1)
-    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("read", total=count)
+    with _shown_progress(count, quiet=quiet or count == 1) as show:
         while True:
             result = headend.operation_result(operation)
-            progress.update(bar, completed=len(result.results))
+            show(len(result.results))
             over = result.state is not headend.OperationState.RUNNING
             if over or len(result.results) >= count or time.monotonic() > until:
                 return result
-            time.sleep(0.05)
+            time.sleep(0.02)
+
+
+@contextmanager
+def _shown_progress(count: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that is told how many are done; nothing, and nothing loaded for it, where `quiet`."""
+    if quiet:
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("read", total=count)
+        yield lambda done: progress.update(bar, completed=done)
 
 
 def _print_results(result: "OperationResult", serials: dict[int, str]) -> None:
