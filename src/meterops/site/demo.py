@@ -132,11 +132,17 @@ def _greeting(address: str, password: str, meters: int, folder: Path) -> Panel:
     return Panel(
         f"[bold]{address}[/bold]   sign in as [bold]{USER}[/bold] with [bold]{password}[/bold]\n\n"
         f"{meters:,} simulated meters are being read over DLMS/COSEM (HLS5-GMAC, AES-128-GCM).\n"
-        f"Another terminal:  METEROPS_DATA_DIR={folder} {Path(sys.argv[0]).name} meters list\n"
+        f"In another terminal:\n  export METEROPS_DATA_DIR={_from_here(folder)}\n  {_from_here(Path(sys.argv[0]))} meters list\n"
         "Ctrl-C stops everything; the next start continues where it was.",
         title="Meterops demo",
         expand=False,
     )
+
+
+def _from_here(path: Path) -> str:
+    """A path as short as it can be typed: below the current folder without it."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 @contextlib.contextmanager
