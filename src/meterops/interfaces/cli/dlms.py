@@ -2,18 +2,20 @@
 
 import dataclasses
 import re
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meterops.interfaces.cli.output import EXIT_USAGE, AsJson, print_json, print_table, refuse
+from meterops.interfaces.cli.output import EXIT_FAILED, EXIT_USAGE, AsJson, print_json, print_table, refuse
 from meterops.protocols.dlms.capture import Capture, read_capture
 from meterops.protocols.dlms.cosem import InterfaceClass, find_class, list_classes
 from meterops.protocols.dlms.dump import CaptureKeys, Node, as_xml, dump_apdu
 from meterops.protocols.dlms.errors import DlmsError
 from meterops.protocols.dlms.profiles import CompanionProfile, ProfileNotValid, list_profiles, load_profile
 from meterops.protocols.dlms.profiles import load_profile_file as load_file
+from meterops.protocols.dlms.trace import CLIENT, Step, recorded_octets, trace_session
 
 app = typer.Typer(no_args_is_help=True, help="DLMS/COSEM by hand: decode captures, trace sessions, talk to one meter.")
 
@@ -54,6 +56,45 @@ def decode(
     for what in capture.damage:
         typer.echo(f"{file}: {what}", err=True)
     typer.echo(as_xml(nodes), nl=False)
+
+
+@app.command()
+def trace(
+    file: CaptureFile,
+    key: Key = None,
+    auth_key: AuthKey = None,
+    system_title: Title = "",
+    full: Annotated[bool, typer.Option("--full", help="Write every APDU out below its line.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a recorded session: every APDU opened, in words, with what is odd about it. Secrets are redacted.
+
+    Takes what `meterops dlms read --trace-to FILE` wrote, or captured octets of both directions in the order of the wire.
+    The exit code is 1 when an APDU stayed closed.
+    """
+    keys = CaptureKeys(_key_of(key, "--key"), _key_of(auth_key, "--auth-key"), _title_of(system_title))
+    try:
+        capture = read_capture(recorded_octets(content_of(file)))
+    except DlmsError as error:
+        refuse(f"{file}: {error}")
+    steps = list(trace_session(capture.apdus, keys))
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "framing": capture.framing,
+                "damage": capture.damage,
+                "steps": [step.as_json() for step in steps],
+            }
+        )
+    else:
+        for what in capture.damage:
+            typer.echo(f"{file}: {what}", err=True)
+        for step in steps:
+            _show_step(step, full=full)
+        _show_total(capture, steps, keys)
+    if not all(step.is_open for step in steps):
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command()
@@ -145,6 +186,24 @@ def _as_json(file: Path, capture: Capture, nodes: list[Node]) -> dict[str, objec
         "telegrams": [node.as_json() for node in nodes],
         "xml": as_xml(nodes),
     }
+
+
+def _show_step(step: Step, *, full: bool) -> None:
+    arrow = "→" if step.sender == CLIENT else "←"
+    typer.echo(f"{step.number:>4} {arrow} {step.kind}: {step.summary}")
+    for text in (step.protection, *step.notes):
+        if text != "plain":
+            typer.echo(f"         {text}")
+    if full and step.tree is not None:
+        typer.echo(textwrap.indent(as_xml([step.tree]).partition("\n")[2], " " * 9), nl=False)
+
+
+def _show_total(capture: Capture, steps: list[Step], keys: CaptureKeys) -> None:
+    closed = sum(not step.is_open for step in steps)
+    checked = "tags checked" if keys.authentication is not None else "tags not checked: no authentication key"
+    typer.echo(
+        f"{len(steps)} APDUs over {capture.framing}, {checked}{f', {closed} stayed closed' if closed else ''}", err=True
+    )
 
 
 def _show_class(found: InterfaceClass) -> None:

@@ -130,7 +130,7 @@ def _protected(envelope: Envelope, keys: CaptureKeys) -> Node:
     if keys.encryption is None or not title or envelope.dedicated or envelope.wrapped_key is not None:
         ciphertext = _hex(envelope.content[HEADER_LENGTH:])
         return Node(name, {**attributes, "Encrypted": "true", "Ciphertext": ciphertext})
-    plain = _opened(envelope, title, keys.encryption, keys.authentication)
+    plain = open_content(envelope, title, keys.encryption, keys.authentication)
     try:
         if is_protected(plain):
             raise DecodeError("it is ciphered once more", 0)
@@ -139,8 +139,21 @@ def _protected(envelope: Envelope, keys: CaptureKeys) -> Node:
         raise SecurityError(f"the key does not fit: what it opens is no APDU ({error})", SecurityFault.NO_KEY) from None
 
 
-def _opened(envelope: Envelope, title: bytes, encryption: bytes, authentication: bytes | None) -> bytes:
-    """The content; without an authentication key the tag is cut off unseen."""
+def redact_values(node: Node) -> None:
+    """Take every value out of an APDU that carries a secret; what it is about stays."""
+    for name in _CARRIERS & node.attributes.keys():
+        node.attributes[name] = REDACTED
+    node.children = [
+        child if child.name.endswith("Descriptor") else Node(child.name, {"Value": REDACTED}) for child in node.children
+    ]
+
+
+def open_content(envelope: Envelope, title: bytes, encryption: bytes, authentication: bytes | None) -> bytes:
+    """The content of an envelope that `title` sent; without an authentication key the tag is cut off unseen.
+
+    Raises:
+        SecurityError: the tag is wrong, or the content cannot be opened.
+    """
     content = envelope.content
     if authentication is None and content and content[0] & AUTHENTICATED:
         if not content[0] & ENCRYPTED:
@@ -170,6 +183,7 @@ def _plain(apdu: Apdu) -> Node:
 _VALUES: Final = frozenset(("value", "values", "parameter", "parameters", "returned", "results"))
 _BLOCKS: Final = frozenset(("last", "block_number"))
 _SECRETS: Final = frozenset(("dedicated_key",))
+_CARRIERS: Final = frozenset(("Data", "Value", "Values", "Parameter", "Parameters", "Returned", "Results"))
 
 
 def _put(node: Node, owner: Any, name: str, value: Any) -> None:
@@ -179,6 +193,8 @@ def _put(node: Node, owner: Any, name: str, value: Any) -> None:
         return
     if name in _SECRETS or (name == "authentication_value" and _is_password(owner)):
         node.attributes[word] = REDACTED
+    elif name == "user_information":
+        node.children.append(_user_information(value))
     elif isinstance(value, bytes):
         holds_value = name in _VALUES or (name == "data" and not _is_block(owner))
         _put_octets(node, word, value, holds_value)
@@ -196,6 +212,16 @@ def _put(node: Node, owner: Any, name: str, value: Any) -> None:
         node.children.append(inner)
     else:
         _put_scalar(node, word, value)
+
+
+def _user_information(octets: bytes) -> Node:
+    """What both sides propose. Never as octets: a dedicated key may be among them."""
+    if is_protected(octets):
+        return _protected(open_envelope(octets), CaptureKeys())
+    try:
+        return Node("UserInformation", {}, [_plain(decode_apdu(octets))])
+    except DecodeError:
+        return Node("UserInformation", {"Octets": str(len(octets))})
 
 
 def _put_scalar(node: Node, word: str, value: Any) -> None:
