@@ -311,9 +311,9 @@ def test_an_import_shows_what_it_would_do_before_it_does_it(open_page: Go, tmp_p
     expect(page.locator("#import-result")).to_contain_text("Nothing can be imported")
     page.set_input_files("input[type=file]", right)
     page.get_by_role("button", name="Preview").click()
-    expect(page.locator("#import-result")).to_contain_text("1 items to create")
+    expect(page.locator("#import-result")).to_contain_text("1 item to create")
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.locator("#import-result")).to_contain_text("Imported: 1 items created")
+    expect(page.locator("#import-result")).to_contain_text("Imported: 1 created")
     expect(page.locator("#imports")).to_contain_text("nodes.csv")
 
 

@@ -35,7 +35,7 @@ def text(answer: object) -> str:
     ("address", "words"),
     [
         ("/", "No schedule yet"),
-        ("/", "Nothing needs a look"),
+        ("/", "No meter is known yet"),
         ("/meters", "No meter is known yet"),
         ("/grid", "0 transformers, 0 meters"),
         ("/grid/transformers", "No transformer"),
@@ -434,11 +434,11 @@ def test_an_import_is_previewed_then_applied(console: Console) -> None:
     client = console.client()
     content = "mrid,kind,name,parent_electrical\nTR-0099,POWER_TRANSFORMER,TR-0099,FD-1\n"
     preview = client.post("/inventory/import/preview", {"files": [upload("nodes.csv", content)], "source": "GIS"})
-    assert "<b>1</b> items to create" in text(preview)
+    assert "<b>1</b> item to create" in text(preview)
     assert not inventory.search("TR-0099")
     digest = preview.context["preview"].digest
     body = {"files": [upload("nodes.csv", content)], "source": "GIS", "digest": digest}
-    assert "Imported: 1 items created" in text(client.post("/inventory/import/apply", body))
+    assert "Imported: 1 created" in text(client.post("/inventory/import/apply", body))
     assert inventory.search("TR-0099")
 
 

@@ -180,15 +180,21 @@ class TransformerRow:
 
     node: inventory.NodeSummary
     read: int
+    """Within a day, those that fail since among them."""
     failing: int
     silent: int
     never: int
     at: datetime | None
 
     @property
-    def share(self) -> float:
-        """The share of its meters read within a day."""
-        return (self.read + self.failing) / self.node.meter_count if self.node.meter_count else 0.0
+    def share_answering(self) -> float:
+        """The share of its meters that were read within a day and do not fail since."""
+        return (self.read - self.failing) / self.node.meter_count if self.node.meter_count else 0.0
+
+    @property
+    def share_failing(self) -> float:
+        """The share that was read within a day and fails since."""
+        return self.failing / self.node.meter_count if self.node.meter_count else 0.0
 
 
 @signed_in
@@ -215,7 +221,7 @@ def _transformer_row(node: inventory.NodeSummary, found: States, below: npt.NDAr
     newest = int(found.read_at[below].max(initial=0))
     return TransformerRow(
         node,
-        read=int(counts[ReadState.READ]),
+        read=int(counts[ReadState.READ] + counts[ReadState.FAILING]),
         failing=int(counts[ReadState.FAILING]),
         silent=int(counts[ReadState.SILENT]),
         never=int(counts[ReadState.NEVER]),

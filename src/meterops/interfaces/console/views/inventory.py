@@ -65,7 +65,7 @@ def apply(request: HttpRequest) -> HttpResponse:
     done = result.preview
     return notice(
         request,
-        f"Imported: {done.created_count} items created, {done.updated_count} changed, {done.unchanged} as they were, "
+        f"Imported: {done.created_count} created, {done.updated_count} changed, {done.unchanged} as they were, "
         f"{done.disagreement_count} disagreements queued.",
     )
 

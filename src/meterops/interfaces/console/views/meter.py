@@ -141,7 +141,7 @@ def _header(device: EndDeviceView) -> dict[str, object]:
 def drift_words(drift_ms: float) -> str:
     """How far a clock is off, in words."""
     if abs(drift_ms) < 1000:
-        return f"{drift_ms:+.0f} ms"
+        return f"{drift_ms:+.0f} ms".replace("-", "\u2212")
     return f"{span(abs(drift_ms) / 1000)} {'fast' if drift_ms > 0 else 'slow'}"
 
 

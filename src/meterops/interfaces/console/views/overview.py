@@ -95,7 +95,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         return {"schedules": [schedule_line(one) for one in headend.list_schedules(now=utc_now())]}
 
     def look() -> dict[str, object]:
-        return {"look": _look()}
+        return {"look": _look(), "knows_meters": bool(len(_states().end_device_id))}
 
     def recent() -> dict[str, object]:
         return {"sessions": session_lines(telemetry.list_sessions(telemetry.lake(), limit=RECENT))}
@@ -120,13 +120,19 @@ def _states() -> States:
     return CONTACTS.get().of(inventory.ids_of_end_devices(READ_ROUND), utc_now())
 
 
+def _share(found: DayCompleteness) -> tuple[str, str]:
+    """A day's share as value and unit; a fleet without meters has none."""
+    return (percent(found.share).removesuffix(" %"), "%") if found.expected else ("–", "")
+
+
 def _yesterday(days: list[DayCompleteness]) -> Figure:
     found = days[-2]
+    value, unit = _share(found)
     trend = tuple(one.share * 100 if one.stored else None for one in days[:-1])
     return Figure(
         name="Yesterday complete",
-        value=percent(found.share).removesuffix(" %"),
-        unit="%",
+        value=value,
+        unit=unit,
         note=f"{found.day.day} {found.day:%b}, target {percent(TARGET, 0)}",
         level="2" if found.expected and found.share < TARGET else "",
         trend=trend,
@@ -137,10 +143,11 @@ def _yesterday(days: list[DayCompleteness]) -> Figure:
 
 def _today(days: list[DayCompleteness]) -> Figure:
     found = days[-1]
+    value, unit = _share(found)
     return Figure(
         name="Today so far",
-        value=percent(found.share).removesuffix(" %"),
-        unit="%",
+        value=value,
+        unit=unit,
         note=f"{number(found.stored)} of {number(found.expected)} quarters",
     )
 
@@ -149,8 +156,8 @@ def _read_figures(states: States) -> Iterator[Figure]:
     counts, total = states.counts(), len(states.end_device_id)
     meters = reverse("console:meters")
     read = counts[ReadState.READ] + counts[ReadState.FAILING]
-    share = read / total if total else 0.0
-    yield Figure("Read in 24 h", number(read), f"of {number(total)} meters, {percent(share)}", href=meters)
+    note = f"of {number(total)} meters, {percent(read / total)}" if total else "no meter is known yet"
+    yield Figure("Read in 24 h", number(read), note, href=meters)
     yield Figure(
         name="Failing",
         value=number(counts[ReadState.FAILING]),
