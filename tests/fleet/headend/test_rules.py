@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterops.fleet.headend.errors import ErrorClass
+from meterops.fleet.headend.lanes import Lane
 from meterops.fleet.headend.rules import (
     LONGEST_PAUSE_S,
     RETRY_RULES,
@@ -76,3 +77,9 @@ def test_pauses_grow_and_end(errors: set[ErrorClass], passes: int) -> None:
     pause, later = pause_before_next_pass(errors, passes), pause_before_next_pass(errors, passes + 1)
     assert 0 <= pause <= later <= LONGEST_PAUSE_S
     assert set(RETRY_RULES) == set(ErrorClass)
+
+
+def test_a_power_check_asks_a_silent_meter_twice_and_no_more() -> None:
+    assert may_retry(ErrorClass.TIMEOUT, 1, Lane.OUTAGE_CHECK)
+    assert not may_retry(ErrorClass.TIMEOUT, 2, Lane.OUTAGE_CHECK)
+    assert may_retry(ErrorClass.TIMEOUT, 2, Lane.SCHEDULED_READ)

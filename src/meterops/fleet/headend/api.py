@@ -48,10 +48,21 @@ from meterops.fleet.headend.refusals import (
 
 if TYPE_CHECKING:
     from meterops.fleet.headend.listener import Listener, ListenerSettings
+    from meterops.fleet.headend.power_check import (
+        PowerCheckAnswers,
+        PowerCheckView,
+        get_power_check,
+        power_check_answers,
+        request_power_check,
+    )
+    from meterops.fleet.headend.supply import ANSWERS, PENDING, POWER_FAILURE_EVENTS, SupplyAnswer
     from meterops.fleet.headend.worker import Worker, WorkerSettings
 
 __all__ = [
     "ALL_CONTENTS",
+    "ANSWERS",
+    "PENDING",
+    "POWER_FAILURE_EVENTS",
     "Content",
     "EndDeviceHasNoRoute",
     "ErrorClass",
@@ -65,11 +76,14 @@ __all__ = [
     "OperationState",
     "OperationUnknown",
     "OperationView",
+    "PowerCheckAnswers",
+    "PowerCheckView",
     "RouteJobView",
     "ScheduleNotValid",
     "ScheduleSettings",
     "ScheduleUnknown",
     "ScheduleView",
+    "SupplyAnswer",
     "Worker",
     "WorkerSettings",
     "cancel_operation",
@@ -78,6 +92,7 @@ __all__ = [
     "find_inconsistent_jobs",
     "forget_old_operations",
     "get_operation",
+    "get_power_check",
     "get_schedule",
     "in_session_order",
     "list_operations",
@@ -85,6 +100,8 @@ __all__ = [
     "list_schedules",
     "operation_result",
     "overdue_slots",
+    "power_check_answers",
+    "request_power_check",
     "request_read",
     "run_schedule_now",
     "save_schedule",
@@ -93,7 +110,21 @@ __all__ = [
     "start_operation",
 ]
 
-_LOADED_LATE = {"Listener": "listener", "ListenerSettings": "listener", "Worker": "worker", "WorkerSettings": "worker"}
+_LOADED_LATE = {
+    "Listener": "listener",
+    "ListenerSettings": "listener",
+    "Worker": "worker",
+    "WorkerSettings": "worker",
+    "ANSWERS": "supply",
+    "PENDING": "supply",
+    "POWER_FAILURE_EVENTS": "supply",
+    "SupplyAnswer": "supply",
+    "PowerCheckAnswers": "power_check",
+    "PowerCheckView": "power_check",
+    "get_power_check": "power_check",
+    "power_check_answers": "power_check",
+    "request_power_check": "power_check",
+}
 
 
 def __getattr__(name: str) -> Any:

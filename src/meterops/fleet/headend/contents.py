@@ -12,9 +12,12 @@ class Content(StrEnum):
     REGISTERS = "registers"
     LOAD_PROFILE = "load_profile"
     EVENTS = "events"
+    VOLTAGE = "voltage"
+    """The phase voltages alone: what a power check asks for. Registers bring them too."""
 
 
-ALL_CONTENTS = tuple(Content)
+ALL_CONTENTS = tuple(content for content in Content if content is not Content.VOLTAGE)
+"""What a read fetches where nobody says what."""
 
 
 def in_session_order(contents: Iterable[str]) -> tuple[Content, ...]:

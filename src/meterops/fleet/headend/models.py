@@ -74,6 +74,23 @@ class RouteJob(models.Model):
         indexes = [models.Index(fields=["route_id", "-id"], name="route_job_route")]
 
 
+class PowerCheck(models.Model):
+    """Which meters a power check asks; what each answered is derived from the lake, so nothing here grows with answers."""
+
+    operation = models.OneToOneField(
+        FleetOperation, on_delete=models.CASCADE, primary_key=True, related_name="power_check"
+    )
+    meters = models.BinaryField()
+    """Everybody asked, those without a route too (`meter_sets.pack`)."""
+    without_route = models.BinaryField()
+    """Those of them that no route leads to."""
+    unknown = models.JSONField(default=list)
+    """Names and ids that no end device has."""
+
+    class Meta:
+        permissions = [("check_power", "May ask meters whether they have supply")]
+
+
 class RouteProgress(models.Model):
     """How far each meter of a route has been read: the end of its stored load profile and event log (`pack_moments`)."""
 

@@ -10,7 +10,14 @@ from typing import Any
 
 from meterops.fleet.headend.contents import Content
 from meterops.fleet.headend.sink import EventOrigin, Harvest
-from meterops.fleet.telemetry.api import INTERVAL_OFFSET, READING_TYPES, QualityFlag, ReadingType, quality_of_status
+from meterops.fleet.telemetry.api import (
+    INTERVAL_OFFSET,
+    READING_TYPES,
+    VOLTAGE_TYPES,
+    QualityFlag,
+    ReadingType,
+    quality_of_status,
+)
 from meterops.protocols.dlms import flows
 from meterops.protocols.dlms.apdu import Attribute, CaptureObject
 from meterops.protocols.dlms.association.client import ClientAssociation
@@ -194,6 +201,7 @@ def read_meter(
         Content.REGISTERS: _read_registers,
         Content.LOAD_PROFILE: _read_profile,
         Content.EVENTS: _read_events,
+        Content.VOLTAGE: _read_voltage,
     }
     for content in wanted.contents:
         try:
@@ -218,8 +226,18 @@ def _read_alarms(a: ClientAssociation, wanted: Wanted, layout: MeterLayout, read
 def _read_registers(
     a: ClientAssociation, wanted: Wanted, layout: MeterLayout, reading: MeterReading
 ) -> flows.Flow[None]:
-    answers = yield from flows.read_many(a, [register.attribute for register in layout.registers])
-    for register, answer in zip(layout.registers, answers, strict=True):
+    yield from _read_some(a, layout.registers, reading)
+
+
+def _read_voltage(a: ClientAssociation, wanted: Wanted, layout: MeterLayout, reading: MeterReading) -> flows.Flow[None]:
+    if Content.REGISTERS not in wanted.contents:
+        voltages = [register for register in layout.registers if register.reading_type.id in VOLTAGE_TYPES]
+        yield from _read_some(a, voltages, reading)
+
+
+def _read_some(a: ClientAssociation, registers: Sequence[RegisterLayout], reading: MeterReading) -> flows.Flow[None]:
+    answers = yield from flows.read_many(a, [register.attribute for register in registers])
+    for register, answer in zip(registers, answers, strict=True):
         if isinstance(answer, Data) and isinstance(answer.value, int | float):
             reading.registers.append((register.reading_type, scaled([answer.value], register.exponent)[0]))
 

@@ -53,7 +53,7 @@ class ActiveJob:
         self.unsettled.discard(meter)
         if error is None:
             self.succeeded += 1
-        elif may_retry(error, self.passes_made + 1):
+        elif may_retry(error, self.passes_made + 1, self.lane):
             self.waiting[meter] = error
         else:
             self.give_up(error)

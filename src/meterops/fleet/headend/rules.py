@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from meterops.fleet.headend.errors import ErrorClass
+from meterops.fleet.headend.lanes import Lane
 
 MAX_CATCH_UP_SLOTS = 10_000
 
@@ -73,11 +74,14 @@ RETRY_RULES: dict[ErrorClass, RetryRule] = {
     ErrorClass.INTERNAL: RetryRule(attempts=2, first_pause_s=10),
 }
 LONGEST_PAUSE_S = 300.0
+ATTEMPTS_PER_LANE: dict[Lane, int] = {Lane.OUTAGE_CHECK: 2}
+"""A power check wants to know who is silent now: a meter that does not answer twice has answered."""
 
 
-def may_retry(error: ErrorClass, attempts_made: int) -> bool:
-    """Whether a meter that failed so, after that many attempts, is tried again."""
-    return attempts_made < RETRY_RULES[error].attempts
+def may_retry(error: ErrorClass, attempts_made: int, lane: Lane = Lane.SCHEDULED_READ) -> bool:
+    """Whether a meter that failed so, after that many attempts, is tried again in this lane."""
+    most = RETRY_RULES[error].attempts
+    return attempts_made < min(most, ATTEMPTS_PER_LANE.get(lane, most))
 
 
 def pause_before_next_pass(errors: set[ErrorClass], passes_made: int) -> float:

@@ -38,10 +38,12 @@ from meterops.fleet.telemetry.queries import (
 from meterops.fleet.telemetry.reading_types import (
     INTERVAL_OFFSET,
     READING_TYPES,
+    VOLTAGE_TYPES,
     QualityFlag,
     ReadingType,
     quality_of_status,
 )
+from meterops.fleet.telemetry.supply import SupplyEvidence, devices_answered_on_routes, supply_evidence
 
 _opening = threading.Lock()
 _lake: Lake | None = None
@@ -64,6 +66,7 @@ def check(opened: Lake) -> list[LakeFinding]:
 __all__ = [
     "INTERVAL_OFFSET",
     "READING_TYPES",
+    "VOLTAGE_TYPES",
     "ColumnsNotValid",
     "DayCompleteness",
     "DeviceContact",
@@ -80,12 +83,14 @@ __all__ = [
     "RegisterValue",
     "SessionBucket",
     "SessionRow",
+    "SupplyEvidence",
     "as_plain",
     "check",
     "count_rows",
     "day_completeness",
     "delete_orphans",
     "device_contacts",
+    "devices_answered_on_routes",
     "drop_days_before",
     "error_summary",
     "fleet_completeness",
@@ -101,4 +106,5 @@ __all__ = [
     "quality_of_status",
     "queries",
     "session_summary",
+    "supply_evidence",
 ]

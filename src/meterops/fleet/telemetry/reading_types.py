@@ -44,6 +44,9 @@ READING_TYPES: dict[int, ReadingType] = {t.id: t for t in _REGISTERS} | {
     for t in _REGISTERS
 }
 
+VOLTAGE_TYPES = (11, 12, 13)
+"""The phase voltages as registers: what shows that a meter has supply."""
+
 
 class QualityFlag(IntFlag):
     """What is known against a reading; 0 is a good one."""

@@ -6,7 +6,13 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from meterops.interfaces.cli import credentials_commands, inventory_commands, reading_commands, user_commands
+from meterops.interfaces.cli import (
+    credentials_commands,
+    inventory_commands,
+    power_check_commands,
+    reading_commands,
+    user_commands,
+)
 
 
 def _dlms() -> typer.Typer:
@@ -48,6 +54,7 @@ class Program(TyperGroup):
 def register(app: typer.Typer) -> None:
     """Hang all groups into the main program, which is of the class `Program`."""
     reading_commands.register(app)
+    power_check_commands.register(app)
     inventory_commands.register(app)
     credentials_commands.register(app)
     user_commands.register(app)

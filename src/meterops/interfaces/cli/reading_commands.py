@@ -83,7 +83,7 @@ def read(
         refuse(f"No end device is known as {', '.join(missing)}.")
     devices = {device.id: device for device in found.values() if device is not None}
     try:
-        contents = headend.in_session_order(content or [str(one) for one in headend.Content])
+        contents = headend.in_session_order(content or [str(one) for one in headend.ALL_CONTENTS])
     except ValueError as error:
         refuse(f"{error}: a content is one of {', '.join(headend.Content)}.", EXIT_USAGE)
     operation = headend.request_read(end_device_ids=list(devices), actor=shell_actor(), at=utc_now(), contents=contents)
@@ -277,7 +277,7 @@ def set_schedule(
     from meterops.kernel.clock import utc_now
 
     try:
-        contents = headend.in_session_order(content or [str(one) for one in headend.Content])
+        contents = headend.in_session_order(content or [str(one) for one in headend.ALL_CONTENTS])
     except ValueError as error:
         refuse(f"{error}: a content is one of {', '.join(headend.Content)}.", EXIT_USAGE)
     wanted = headend.ScheduleSettings(

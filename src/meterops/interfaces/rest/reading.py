@@ -34,7 +34,7 @@ class ReadRequest(Schema):
     """Which meters to read now, and what."""
 
     meters: list[str] = Field(min_length=1, max_length=10_000, description="Serial numbers, mRIDs or ids.")
-    contents: list[headend.Content] = Field(default=list(headend.Content))
+    contents: list[headend.Content] = Field(default=list(headend.ALL_CONTENTS))
 
 
 class OperationStarted(Schema):
