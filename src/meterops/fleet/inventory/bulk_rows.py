@@ -75,10 +75,13 @@ def _executemany(table: str, names: str, width: int, rows: Iterator[Row]) -> int
 
 def _copy(table: str, names: str, width: int, rows: Iterator[Row]) -> int:
     count = 0
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
-            count += 1
+    with connection.cursor() as cursor:
+        # Rows are made before their COPY begins: making one may ask the database, and a COPY holds the connection.
+        for batch in _batches(rows):
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in batch:
+                    copy.write_row(row)
+            count += len(batch)
     return count
 
 
