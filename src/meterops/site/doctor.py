@@ -12,6 +12,7 @@ from meterops.fleet.inventory import api as inventory
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import audit, beats
 from meterops.kernel.clock import utc_now
+from meterops.practices.incidents import api as incidents
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def examine() -> list[Finding]:
         _lake,
         _schedules,
         _operations,
+        _incidents,
         _processes,
     )
     findings: list[Finding] = []
@@ -97,6 +99,19 @@ def _operations() -> Iterator[Finding]:
     inconsistent = headend.find_inconsistent_jobs()
     if inconsistent:
         yield Finding("operations", False, inconsistent)
+
+
+def _incidents() -> Iterator[Finding]:
+    """The independent check of escalations: a chain that stands still is a person who is never called."""
+    stuck = incidents.find_stuck(now=utc_now())
+    yield from (Finding("escalations", False, one.text) for one in stuck)
+    if not stuck:
+        yield Finding("escalations", True, "no chain stands still")
+    for channel in incidents.list_channels():
+        text = f"channel {channel.name}: {channel.waiting} messages wait"
+        if channel.failures:
+            text += f", the last {channel.failures} tries failed: {channel.last_error}"
+        yield Finding("notifications", not (channel.enabled and channel.failures >= 3), text)
 
 
 def _processes() -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from meterops.fleet.headend import api as headend
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import beats, facts, hints, jobs
 from meterops.kernel.clock import utc_now
+from meterops.practices.incidents import api as incidents
 from meterops.site.wiring import wire
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Engine:
         self._next_maintenance = time.monotonic() + 60
         self._next_prune = time.monotonic() + 30
         self._upkeep: asyncio.Task[None] | None = None
+        self._practice: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick once a second until `stop` is set."""
@@ -82,6 +84,9 @@ class Engine:
             if time.monotonic() >= self._next_maintenance and (self._upkeep is None or self._upkeep.done()):
                 self._next_maintenance = time.monotonic() + MAINTENANCE_EVERY_S
                 self._upkeep = asyncio.create_task(asyncio.to_thread(self._maintain))
+            if self._practice is None or self._practice.done():
+                # A slow sink or a long question to the lake must not keep schedules and facts waiting.
+                self._practice = asyncio.create_task(asyncio.to_thread(self._work_on_incidents))
             try:
                 await asyncio.wait_for(stop.wait(), 1.0)
             except TimeoutError:
@@ -100,6 +105,13 @@ class Engine:
             beats.prune(now=now)
             jobs.prune(now=now, keep=timedelta(days=30))
             headend.forget_old_operations(now=now)
+            incidents.forget_old(now=now)
+
+    def _work_on_incidents(self) -> None:
+        try:
+            incidents.work(owner=f"{self._name}:incidents", now=utc_now())
+        except Exception:
+            log.exception("the work on incidents failed; the next round tries again")
 
     def _maintain(self) -> None:
         try:

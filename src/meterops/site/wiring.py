@@ -2,10 +2,15 @@
 
 from meterops.kernel import facts
 
-SUBSCRIPTIONS: tuple[tuple[type, object], ...] = ()
+
+def subscriptions() -> tuple[tuple[type, object], ...]:
+    """(fact, handler); loaded when a process wires itself, for handlers bring their tables along."""
+    from meterops.practices.incidents import subscribers as incidents
+
+    return (*incidents.SUBSCRIPTIONS,)
 
 
 def wire() -> None:
     """Connect every subscriber. Each process calls this once before it works."""
-    for fact_type, handler in SUBSCRIPTIONS:
+    for fact_type, handler in subscriptions():
         facts.subscribe(fact_type, handler)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ named, so that a command that asks one question does not wait for it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from meterops.fleet.headend import meter_sets
 from meterops.fleet.headend.contents import ALL_CONTENTS, Content, in_session_order
 from meterops.fleet.headend.errors import ErrorClass
 from meterops.fleet.headend.events import FleetOperationEnded
@@ -36,6 +37,7 @@ from meterops.fleet.headend.queries import (
     list_schedules,
     operation_result,
     overdue_slots,
+    profile_read_until,
 )
 from meterops.fleet.headend.refusals import (
     EndDeviceHasNoRoute,
@@ -55,7 +57,13 @@ if TYPE_CHECKING:
         power_check_answers,
         request_power_check,
     )
-    from meterops.fleet.headend.supply import ANSWERS, PENDING, POWER_FAILURE_EVENTS, SupplyAnswer
+    from meterops.fleet.headend.supply import (
+        ANSWERS,
+        PENDING,
+        POWER_FAILURE_EVENTS,
+        SupplyAnswer,
+        supply_answers,
+    )
     from meterops.fleet.headend.worker import Worker, WorkerSettings
 
 __all__ = [
@@ -98,9 +106,11 @@ __all__ = [
     "list_operations",
     "list_route_jobs",
     "list_schedules",
+    "meter_sets",
     "operation_result",
     "overdue_slots",
     "power_check_answers",
+    "profile_read_until",
     "request_power_check",
     "request_read",
     "run_schedule_now",
@@ -108,6 +118,7 @@ __all__ = [
     "set_schedule_enabled",
     "start_due_schedules",
     "start_operation",
+    "supply_answers",
 ]
 
 _LOADED_LATE = {
@@ -119,6 +130,7 @@ _LOADED_LATE = {
     "PENDING": "supply",
     "POWER_FAILURE_EVENTS": "supply",
     "SupplyAnswer": "supply",
+    "supply_answers": "supply",
     "PowerCheckAnswers": "power_check",
     "PowerCheckView": "power_check",
     "get_power_check": "power_check",

@@ -1,16 +1,20 @@
 """What can be asked of the head-end."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from django.db.models import Count, F, Max, Q, QuerySet, Sum
+from numpy.typing import NDArray
 
+from meterops.fleet.headend import meter_sets
 from meterops.fleet.headend.lanes import Lane
 from meterops.fleet.headend.lifecycle import OperationState
-from meterops.fleet.headend.models import FleetOperation, RouteJob, Schedule
+from meterops.fleet.headend.models import FleetOperation, RouteJob, RouteProgress, Schedule
 from meterops.fleet.headend.operations import cadence_of
 from meterops.fleet.headend.refusals import OperationUnknown, ScheduleUnknown
 from meterops.fleet.headend.rules import due_slots, next_slot
@@ -242,6 +246,20 @@ def _view(row: FleetOperation, sums: dict[str, Any]) -> OperationView:
         succeeded=sums["good"] or 0,
         failed=sums["bad"] or 0,
     )
+
+
+def profile_read_until(route_ids: Iterable[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(end device ids ascending, up to when each one's load profile is stored in epoch seconds) for the meters of some routes.
+
+    A meter whose profile was never read is not in the answer.
+    """
+    known: dict[int, int] = {}
+    for packed in RouteProgress.objects.filter(pk__in=list(route_ids)).values_list("profile_read_until", flat=True):
+        known |= meter_sets.unpack_moments(packed)
+    ids = np.fromiter(known.keys(), dtype=np.int64, count=len(known))
+    until = np.fromiter(known.values(), dtype=np.int64, count=len(known))
+    order = np.argsort(ids)
+    return ids[order], until[order]
 
 
 def overdue_slots(name: str, *, now: datetime) -> int:

@@ -83,6 +83,7 @@ from meterops.fleet.inventory.refusals import (
     ParentNotAllowed,
     StateNotReachable,
 )
+from meterops.fleet.inventory.scope import EndDeviceScope, scope_of
 from meterops.fleet.inventory.topology import (
     GridNode,
     NodeSummary,
@@ -111,6 +112,7 @@ __all__ = [
     "EndDeviceFilter",
     "EndDevicePage",
     "EndDeviceRow",
+    "EndDeviceScope",
     "EndDeviceView",
     "FilterNotValid",
     "GridNode",
@@ -182,6 +184,7 @@ __all__ = [
     "preview_import",
     "reject_disagreement",
     "save_group",
+    "scope_of",
     "search",
     "serials_of",
     "set_attributes",

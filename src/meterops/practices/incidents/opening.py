@@ -1,0 +1,221 @@
+"""How incidents begin: from situations, from safety alarms, from a part of another incident."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol
+
+from django.db import IntegrityError, transaction
+
+from meterops.fleet.headend.api import meter_sets
+from meterops.fleet.inventory import api as inventory
+from meterops.kernel import facts
+from meterops.kernel.actor import Actor, process_actor
+from meterops.practices.incidents import escalation, messages
+from meterops.practices.incidents.assessment import assess, keep_history, members_of
+from meterops.practices.incidents.configuration import configuration
+from meterops.practices.incidents.events import IncidentOpened
+from meterops.practices.incidents.lifecycle import IncidentKind, IncidentState
+from meterops.practices.incidents.models import Incident
+from meterops.practices.incidents.timeline import EntryKind, note
+
+ENGINE = process_actor("incidents")
+
+_NODE_WORDS = {
+    inventory.ItemKind.SUBSTATION: "Substation",
+    inventory.ItemKind.FEEDER: "Feeder",
+    inventory.ItemKind.POWER_TRANSFORMER: "Transformer",
+    inventory.ItemKind.LV_FEEDER: "LV feeder",
+    inventory.ItemKind.USAGE_POINT: "Usage point",
+    inventory.ItemKind.HEAD_END: "Head-end",
+    inventory.ItemKind.ROUTE: "Route",
+    inventory.ItemKind.DATA_CONCENTRATOR: "Concentrator",
+    inventory.ItemKind.END_DEVICE: "Meter",
+}
+_KIND_WORDS = {
+    IncidentKind.OUTAGE: "without supply",
+    IncidentKind.COMMUNICATION: "without contact",
+    IncidentKind.PHASE: "with a phase missing",
+}
+
+
+class Situation(Protocol):
+    """What is read of the facts `SituationOpened` and `SituationChanged`."""
+
+    @property
+    def situation_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def tree(self) -> str: ...
+    @property
+    def node_id(self) -> int: ...
+    @property
+    def node_mrid(self) -> str: ...
+    @property
+    def started_at(self) -> datetime: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def expected(self) -> int: ...
+    @property
+    def heard(self) -> int: ...
+    @property
+    def silent(self) -> int: ...
+    @property
+    def answered(self) -> int: ...
+    @property
+    def power_score(self) -> float: ...
+    @property
+    def communication_score(self) -> float: ...
+    @property
+    def confidence(self) -> float: ...
+
+
+def open_from_situation(seen: Situation) -> Incident:
+    """The incident of a situation, opened if there is none. However often and by however many it is called, there is one."""
+    found = Incident.objects.filter(situation_id=seen.situation_id).first()
+    if found is not None:
+        return found
+    kind = IncidentKind(seen.kind)
+    incident = Incident(
+        kind=kind,
+        situation_id=seen.situation_id,
+        situation_at=seen.at,
+        started_at=seen.started_at,
+        opened_at=seen.at,
+    )
+    take_counts(incident, seen)
+    place(incident, seen.node_id, seen.node_mrid, seen.tree)
+    try:
+        with transaction.atomic():
+            return _open(incident, inventory.EndDeviceFilter(under=(incident.node_mrid,)), at=seen.at, actor=ENGINE)
+    except IntegrityError:  # another process was first
+        return Incident.objects.get(situation_id=seen.situation_id)
+
+
+def open_from_alarm(
+    *, alarm_id: int, event_type: str, severity: str, end_device_id: int, occurred_at: datetime, at: datetime
+) -> Incident:
+    """The incident of a single meter's safety alarm, opened if there is none."""
+    found = Incident.objects.filter(alarm_id=alarm_id).first()
+    if found is not None:
+        return found
+    device = inventory.get_end_device(end_device_id)
+    words = event_type.replace("_", " ").lower().capitalize()
+    incident = Incident(
+        kind=IncidentKind.SAFETY,
+        alarm_id=alarm_id,
+        started_at=occurred_at,
+        opened_at=at,
+        title=f"{words}, meter {device.serial}",
+        expected=1,
+        heard=1,
+    )
+    place(incident, end_device_id, device.serial, inventory.Tree.ELECTRICAL)
+    try:
+        with transaction.atomic():
+            return _open(
+                incident, inventory.EndDeviceFilter(ids=(end_device_id,)), at=at, actor=ENGINE, severity=severity
+            )
+    except IntegrityError:
+        return Incident.objects.get(alarm_id=alarm_id)
+
+
+def open_part(
+    parent: Incident, *, node_id: int, node_mrid: str, meters: Iterable[int], at: datetime, actor: Actor
+) -> Incident:
+    """A new incident for a node below another incident's, with those of its meters that are concerned."""
+    incident = Incident(
+        kind=parent.kind,
+        split_from=parent,
+        started_at=parent.started_at,
+        opened_at=at,
+        confidence=parent.confidence,
+        power_score=parent.power_score,
+        communication_score=parent.communication_score,
+        next_look_at=at + configuration().restoration.look_every,
+    )
+    place(incident, node_id, node_mrid, parent.tree)
+    members = sorted(set(meters))
+    incident.expected = incident.silent = len(members)
+    return _open(incident, inventory.EndDeviceFilter(under=(incident.node_mrid,)), at=at, actor=actor, members=members)
+
+
+def place(incident: Incident, node_id: int, node_mrid: str, tree: str) -> None:
+    """Say where an incident is: its node, and the area the node lies in."""
+    item = inventory.list_items([node_id]).get(node_id)
+    incident.node_id, incident.node_mrid, incident.tree = node_id, node_mrid, str(tree)
+    incident.node_kind = str(item.kind) if item else ""
+    incident.node_name = (item.name or item.mrid) if item else node_mrid
+    above = inventory.ancestors(node_id, inventory.Tree(tree)) if item else []
+    wanted = {inventory.ItemKind.SUBSTATION, inventory.ItemKind.ROUTE}
+    area = next((one for one in above if one.kind in wanted), None)
+    incident.area_id = area.id if area else (node_id if item and item.kind in wanted else 0)
+    incident.area_name = (area.name or area.mrid) if area else (incident.node_name if incident.area_id else "")
+
+
+def take_counts(incident: Incident, seen: Situation) -> None:
+    """Copy a situation's counts and scores."""
+    for name in ("expected", "heard", "silent", "answered", "power_score", "communication_score", "confidence"):
+        setattr(incident, name, getattr(seen, name))
+
+
+def title_of(incident: Incident) -> str:
+    """What happened and where, in one line."""
+    what = _NODE_WORDS.get(inventory.ItemKind(incident.node_kind), "Node") if incident.node_kind else "Node"
+    return f"{what} {_KIND_WORDS[IncidentKind(incident.kind)]}, {incident.node_name}"[:200]
+
+
+def _open(
+    incident: Incident,
+    wanted: inventory.EndDeviceFilter,
+    *,
+    at: datetime,
+    actor: Actor,
+    severity: str = "",
+    members: list[int] | None = None,
+) -> Incident:
+    config = configuration()
+    found = members_of(wanted, now=at, config=config)
+    incident.title = incident.title or title_of(incident)
+    incident.state = IncidentState.NEW
+    incident.scope = wanted.as_dict()
+    incident.members_at_open = meter_sets.pack(found.ids.tolist() if members is None else members)
+    assess(incident, found, now=at, config=config)
+    incident.save()
+    keep_history(incident, at=at, actor=actor)
+    note(
+        incident,
+        EntryKind.OPENED,
+        _why(incident, severity),
+        actor=actor,
+        at=at,
+        data={"meters": incident.meters, "priority": incident.priority},
+    )
+    facts.publish(
+        IncidentOpened(
+            number=incident.pk,
+            kind=incident.kind,
+            situation_id=incident.situation_id or "",
+            node_id=incident.node_id,
+            priority=incident.priority,
+            started_at=incident.started_at,
+            at=at,
+        )
+    )
+    messages.make_messages(incident, "OPENED", at=at)
+    escalation.start(incident, at=at)
+    return incident
+
+
+def _why(incident: Incident, severity: str) -> str:
+    if incident.kind == IncidentKind.SAFETY:
+        return f"Opened at P{incident.priority} for a safety alarm{f' ({severity.lower()})' if severity else ''}."
+    score = (
+        f"power {incident.power_score:.0%}, communication {incident.communication_score:.0%}, "
+        f"confidence {incident.confidence:.0%}"
+    )
+    return (
+        f"Opened at P{incident.priority}: {incident.heard:,} of {incident.expected:,} meters said so, "
+        f"{incident.silent:,} are silent, {incident.answered:,} answer ({score})."
+    )
