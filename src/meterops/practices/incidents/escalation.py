@@ -159,11 +159,12 @@ def find_stuck(*, now: datetime) -> list[StuckEscalation]:
     for chain in Escalation.objects.filter(ended_at__isnull=True):
         due = _eta(chain, chain.taken) if chain.taken < len(chain.steps) else None
         if rules.is_stuck(chain.next_eta, True, now) or (due is not None and rules.is_stuck(due, True, now)):
-            said = f"{chain.next_eta:%Y-%m-%d %H:%M:%S}Z" if chain.next_eta else "never"
+            when = due or chain.next_eta
+            said = f"{when:%Y-%m-%d %H:%M:%S}Z" if when else "never"
             text = (
                 f"incident {chain.pk}: step {chain.taken + 1} of {len(chain.steps)} was due {said} and nobody was told"
             )
-            found.append(StuckEscalation(chain.pk, text, chain.next_eta or due))
+            found.append(StuckEscalation(chain.pk, text, when))
     covered = {p for policy in EscalationPolicy.objects.filter(enabled=True) for p in policy.priorities}
     forgotten = Incident.objects.filter(
         state__in=OPEN_STATES,
