@@ -20,6 +20,8 @@ from meterops.practices.events.correlation.topology import Places, TreeIndex
 
 Floats = NDArray[np.float64]
 _NOISE_STEP = 2.0
+_PRIOR = 1000.0
+"""How many quiet meters the first opinion on noise is worth: a small fleet has no few strays, it has too few meters to tell."""
 
 
 class RootScan:
@@ -31,6 +33,7 @@ class RootScan:
         self.tree, self.settings = tree, settings
         self.noise = settings.least_noise
         self.heard = np.zeros(n)
+        self._own = np.zeros(n)
         self._time = np.zeros(n)
         self._expected = np.zeros(n)
         self._answered_at = np.full(n, -np.inf)
@@ -43,6 +46,8 @@ class RootScan:
         self.margin = np.zeros(n)
         """How much cheaper "failed" is than what its children say, for chosen nodes."""
         self._touched: list[Places] = []
+        self._tops = np.flatnonzero(tree.parent < 0)
+        self._leaves = float(tree.is_leaf.sum())
         if expected is not None:
             leaves = np.flatnonzero(tree.is_leaf).astype(np.int32)
             self._add(self._expected, leaves, expected[leaves])
@@ -52,13 +57,15 @@ class RootScan:
         if len(leaves):
             self._add(self.heard, leaves, np.full(len(leaves), sign))
             self._add(self._time, leaves, sign * times)
-            self._touched.append(leaves)
+            nodes, amounts = self._parents_of(leaves, np.full(len(leaves), sign))
+            self._own[nodes] += amounts
+            self._touched.append(nodes)
 
     def expect(self, leaves: Places, sign: float = 1.0) -> None:
         """Count leaves among those that could be heard."""
         if len(leaves):
             self._add(self._expected, leaves, np.full(len(leaves), sign))
-            self._touched.append(leaves)
+            self._touch(leaves)
 
     def answer(self, leaves: Places, times: Floats) -> None:
         """Take note that leaves answered: nothing above them can have failed before."""
@@ -71,8 +78,7 @@ class RootScan:
             nodes, times = nodes[hung], times[hung]
             if len(nodes):
                 nodes, times = _latest(nodes, times)
-        if len(leaves):
-            self._touched.append(leaves)
+        self._touch(leaves)
 
     def roots(self) -> NDArray[np.intp]:
         """Bring the explanation up to date and return the topmost failed nodes."""
@@ -81,30 +87,43 @@ class RootScan:
         wanted = self._learned_noise(found)
         if wanted != self.noise:
             self.noise = wanted
-            self._touched.append(np.flatnonzero(self.tree.is_leaf & (self.heard > 0)).astype(np.int32))
+            self._touched.append(np.flatnonzero(self._own > 0).astype(np.int32))
             self._explain()
             found = self._topmost()
         return found
 
-    def onset(self, node: int) -> float:
-        """When it began: the mean time of those heard below a node."""
-        return float(self._time[node] / max(self.heard[node], 1.0))
+    def answered_at(self, node: int) -> float:
+        """When a meter below a node last answered."""
+        return float(self._answered_at[node])
 
     def _add(self, column: Floats, leaves: Places, amounts: Floats) -> None:
-        nodes = leaves
+        nodes, amounts = self._parents_of(leaves, amounts)
         while len(nodes):
-            nodes, inverse = np.unique(nodes, return_inverse=True)
-            amounts = np.bincount(inverse, weights=amounts)
             column[nodes] += amounts
-            up = self.tree.parent[nodes]
-            hung = up >= 0
-            nodes, amounts = up[hung], amounts[hung]
+            nodes, amounts = self._parents_of(nodes, amounts)
+
+    def _parents_of(self, nodes: Places, amounts: Floats) -> tuple[Places, Floats]:
+        """The parents of nodes, each once, ascending, with the sum of what its children bring."""
+        up = self.tree.parent[nodes]
+        hung = up >= 0
+        if not hung.all():
+            up, amounts = up[hung], amounts[hung]
+        if not len(up):
+            return up, amounts
+        order = np.argsort(up, kind="stable")
+        up = up[order]
+        starts = np.flatnonzero(np.r_[True, up[1:] != up[:-1]])
+        return up[starts], np.add.reduceat(amounts[order], starts)
+
+    def _touch(self, leaves: Places) -> None:
+        up = self.tree.parent[leaves]
+        self._touched.append(each_once(up[up >= 0]))
 
     def _explain(self) -> None:
-        if not self._touched:
-            return
-        waiting = np.unique(np.concatenate(self._touched))
+        waiting = each_once(np.concatenate([np.zeros(0, np.int32), *self._touched]))
         self._touched = []
+        if not len(waiting):
+            return
         depth = self.tree.depth
         for level in range(int(depth[waiting].max()), -1, -1):
             here = depth[waiting] == level
@@ -112,17 +131,17 @@ class RootScan:
             if len(nodes):
                 self._explain_nodes(nodes)
                 up = self.tree.parent[nodes]
-                waiting = np.unique(np.concatenate((rest, up[up >= 0])))
+                waiting = each_once(np.concatenate((rest, up[up >= 0])))
             else:
                 waiting = rest
 
     def _explain_nodes(self, nodes: Places) -> None:
-        is_leaf = self.tree.is_leaf[nodes]
         heard = self.heard[nodes]
         expected = np.maximum(self._expected[nodes], heard)
         failed = self.settings.root_cost + _entropy(heard, expected)
-        below = np.where(is_leaf, np.where(heard > 0, -np.log(self.noise), 0.0), self._below[nodes])
-        may = ~is_leaf & (heard >= self.settings.least_heard) & (failed < below)
+        below = self._below[nodes] + self._own[nodes] * -np.log(self.noise)
+        may = (heard >= self.settings.least_heard) & (heard >= self.settings.least_rate * expected)
+        may &= failed < below
         onset = self._time[nodes] / np.maximum(heard, 1.0)
         may &= self._answered_at[nodes] <= onset + self.settings.contradiction_margin_s
         may[may] = ~self._contradicted_by_child(nodes[may])
@@ -137,10 +156,12 @@ class RootScan:
     def _tell_parents(self, nodes: Places, cost: Floats, gives: Floats) -> None:
         up = self.tree.parent[nodes]
         hung = up >= 0
-        parents, inverse = np.unique(up[hung], return_inverse=True)
-        self._below[parents] += np.bincount(inverse, weights=cost[hung])
-        self._dark_heard[parents] += np.bincount(inverse, weights=gives[hung, 0])
-        self._dark_expected[parents] += np.bincount(inverse, weights=gives[hung, 1])
+        for column, change in (
+            (self._below, cost),
+            (self._dark_heard, gives[:, 0]),
+            (self._dark_expected, gives[:, 1]),
+        ):
+            np.add.at(column, up[hung], change[hung])
 
     def _contradicted_by_child(self, nodes: Places) -> NDArray[np.bool_]:
         """Whether a child is far likelier to have supply than to be dark at the rate at which its dark siblings are heard."""
@@ -176,10 +197,10 @@ class RootScan:
 
     def _learned_noise(self, roots: NDArray[np.intp]) -> float:
         """The share of meters heard that no root explains, in steps: each change computes everything anew."""
-        tops = self.tree.parent < 0
-        stray = self.heard[tops].sum() - self.heard[roots].sum()
-        share = (stray + 1) / max(float(self.tree.leaf_count[tops].sum()), 1.0)
+        stray = float(self.heard[self._tops].sum() - self.heard[roots].sum())
+        quiet = self._leaves - float(self.tree.leaf_count[roots].sum())
         low, high = self.settings.least_noise, self.settings.most_noise
+        share = (stray + _PRIOR * low) / (quiet + _PRIOR)
         if self.noise / _NOISE_STEP < share <= self.noise:
             return self.noise
         steps = np.ceil(np.log(max(share, low) / low) / np.log(_NOISE_STEP))
@@ -193,6 +214,12 @@ def _entropy(heard: Floats, expected: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         cost = -np.where(heard > 0, heard * np.log(heard / n), 0.0) - np.where(rest > 0, rest * np.log(rest / n), 0.0)
     return np.asarray(cost)
+
+
+def each_once(nodes: Places) -> Places:
+    """Sorted, without repetitions; for arrays of this kind several times as fast as `np.unique`."""
+    nodes = np.sort(nodes)
+    return nodes[np.r_[True, nodes[1:] != nodes[:-1]]] if len(nodes) else nodes
 
 
 def _latest(nodes: Places, times: Floats) -> tuple[Places, Floats]:

@@ -18,6 +18,8 @@ class CorrelationSettings:
     """Share of meters that cry out though nothing is wrong around them. Learned between these bounds."""
     least_heard: int = 2
     """A node is no root on the word of a single meter below it."""
+    least_rate: float = 0.1
+    """Nor when fewer of those that could be heard are: a whole district with a little noise is no outage."""
     hold_down_s: float = 5.0
     """A root is told when it has stood this long: a child waits for its possible parent, a momentary interruption passes."""
     settle_s: float = 45.0
@@ -29,7 +31,7 @@ class CorrelationSettings:
     """Evidence that explains nothing is forgotten after this."""
     delivery: float = 0.85
     """Share of last gasps that arrive from meters whose path does not hang on the supply that they lose."""
-    report_every_s: float = 5.0
+    report_every_s: float = 10.0
     """A situation whose figures change is told anew at most this often."""
     storm_enter_per_s: float = 50.0
     storm_leave_per_s: float = 10.0

@@ -54,8 +54,8 @@ class Change(StrEnum):
 class SituationChange:
     """A situation as it is after a change. Times are epoch seconds; counts are meters below the root.
 
-    `expected` are all, `heard` said that they are without supply, `silent` failed to answer and said nothing, `answered` have answered or
-    returned since it began, `restored` of those had been heard down. Scores and confidence lie between 0 and 1.
+    `expected` are all, `heard` said that they are without supply, `silent` failed to answer and said nothing, `answered`
+    have answered or returned since it began, `restored` of those had been heard down. Scores and confidence lie between 0 and 1.
     """
 
     change: Change

@@ -15,8 +15,8 @@ Places = NDArray[np.int32]
 class TreeIndex:
     """One tree. `parent` are places in the same columns, -1 for none; a node in a cycle hangs nowhere.
 
-    Attributes, all of length n unless said otherwise: `depth` (0 for tops), `leaf_count`, `lo` and `hi` (the leaves below a node are
-    `leaf_at[lo:hi]`, places of leaves in depth-first order), and the inner children of a node in `child[first[v]:first[v + 1]]`.
+    Attributes, all of length n unless said otherwise: `depth` (0 for tops), `leaf_count`, `lo` and `hi` (the leaves below a
+    node are `leaf_at[lo:hi]`, places of leaves in depth-first order), and a node's inner children `child[first[v]:first[v + 1]]`.
     """
 
     def __init__(self, parent: Places, is_leaf: NDArray[np.bool_]) -> None:
@@ -110,9 +110,9 @@ def _runs(values: NDArray[Any], places: NDArray[np.intp]) -> list[NDArray[np.int
 class Topology:
     """Nodes and meters in columns of one length, ascending by `node_id`.
 
-    `electrical` and `communication` are the parents' places, -1 for none; `is_meter` says what is a leaf. `confidence` (0 to 1) is how
-    sure a meter's electrical link is. `delivery` is the share of a meter's last gasps that can be expected relative to the best: far
-    below 1 where the path needs the supply that is lost, as with power line carrier.
+    `electrical` and `communication` are the parents' places, -1 for none; `is_meter` says what is a leaf. `confidence` (0 to 1)
+    is how sure a meter's electrical link is. `delivery` is the share of a meter's last gasps that can be expected relative to
+    the best: far below 1 where the path needs the supply that is lost, as with power line carrier.
     """
 
     node_id: Ids
