@@ -86,7 +86,8 @@ class PowerCheckAnswers:
 
     def ids_with(self, answer: SupplyAnswer) -> NDArray[np.int64]:
         """The meters with one answer."""
-        return self.end_device_id[self.answer == ANSWERS.index(answer)]
+        found: NDArray[np.int64] = self.end_device_id[self.answer == ANSWERS.index(answer)]
+        return found
 
     def of(self, end_device_id: int) -> SupplyAnswer | None:
         """One meter's answer, None while there is none.

@@ -80,7 +80,7 @@ def _sessions(
         _parameters(ids, since, until, "far"),
     ).fetchall()
     for end_device_id, *values in rows:
-        yield int(np.searchsorted(ids, end_device_id)), *values  # type: ignore[misc]
+        yield int(np.searchsorted(ids, end_device_id)), *values
 
 
 def _voltages(lake: Lake, ids: NDArray[np.int64], since: datetime, until: datetime) -> Iterable[tuple[int, float]]:

@@ -8,6 +8,7 @@ from typer.main import get_group
 
 from meterops.interfaces.cli import (
     credentials_commands,
+    incident_commands,
     inventory_commands,
     power_check_commands,
     reading_commands,
@@ -55,6 +56,7 @@ def register(app: typer.Typer) -> None:
     """Hang all groups into the main program, which is of the class `Program`."""
     reading_commands.register(app)
     power_check_commands.register(app)
+    incident_commands.register(app)
     inventory_commands.register(app)
     credentials_commands.register(app)
     user_commands.register(app)

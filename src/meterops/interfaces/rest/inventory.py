@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from django.http import HttpRequest
-from ninja import File, Query, Router, Schema
+from ninja import File, Query, Router, Schema, Status
 from ninja.files import UploadedFile
 
 from meterops.fleet.inventory import api as inventory
@@ -77,13 +77,13 @@ def get_links(request: HttpRequest, meter: str) -> list[dict[str, Any]]:
 
 
 @router.post("/meters/{meter}/state", response={204: None}, summary="Take a meter a step further in its life")
-def change_state(request: HttpRequest, meter: str, body: StateBody) -> tuple[int, None]:
+def change_state(request: HttpRequest, meter: str, body: StateBody) -> Status[None]:
     """409 where that step is not allowed."""
     require(request, "inventory.change_configurationitem")
     inventory.change_state(
         item_id=get_device(meter).id, state=body.state, actor=actor_of(request), at=utc_now(), reason=body.reason
     )
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/nodes", summary="Nodes of one kind with how many meters hang below")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from meterops.fleet.headend import api as headend
 from meterops.fleet.inventory import api as inventory
@@ -30,14 +30,14 @@ class PowerCheckRequest(Schema):
 
 
 @router.post("/power-checks", response={202: OperationStarted}, summary="Ask meters whether they have supply")
-def request_power_check(request: HttpRequest, body: PowerCheckRequest) -> tuple[int, dict[str, UUID]]:
+def request_power_check(request: HttpRequest, body: PowerCheckRequest) -> Status[dict[str, UUID]]:
     """Overtakes scheduled work. Answers at once; ask `/power-checks/{operation}` for what they said."""
     require(request, "headend.check_power")
     ids, unknown = _resolve(body)
     operation = headend.request_power_check(
         end_device_ids=ids, unknown=unknown, actor=actor_of(request), at=utc_now(), reason=body.reason
     )
-    return 202, {"operation": operation}
+    return Status(202, {"operation": operation})
 
 
 def _resolve(body: PowerCheckRequest) -> tuple[set[int], list[str]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from meterops.fleet.headend import api as headend
 from meterops.fleet.inventory import api as inventory
@@ -61,14 +61,14 @@ class Reason(Schema):
 
 
 @router.post("/reads", response={202: OperationStarted}, summary="Read meters now")
-def request_read(request: HttpRequest, body: ReadRequest) -> tuple[int, dict[str, UUID]]:
+def request_read(request: HttpRequest, body: ReadRequest) -> Status[dict[str, UUID]]:
     """Read meters ahead of scheduled work. Answers at once; ask `/operations/{id}/result` for what they said."""
     require(request, "headend.read_on_demand")
     ids = [get_device(name).id for name in body.meters]
     operation = headend.request_read(
         end_device_ids=ids, actor=actor_of(request), at=utc_now(), contents=headend.in_session_order(body.contents)
     )
-    return 202, {"operation": operation}
+    return Status(202, {"operation": operation})
 
 
 @router.get("/operations", summary="Operations, newest first")
@@ -106,11 +106,11 @@ def operation_result(request: HttpRequest, operation_id: UUID) -> dict[str, Any]
 
 
 @router.post("/operations/{operation_id}/cancel", response={204: None}, summary="End an operation")
-def cancel_operation(request: HttpRequest, operation_id: UUID, body: Reason) -> tuple[int, None]:
+def cancel_operation(request: HttpRequest, operation_id: UUID, body: Reason) -> Status[None]:
     """No further session begins."""
     require(request, "headend.cancel_operations")
     headend.cancel_operation(operation_id=operation_id, actor=actor_of(request), at=utc_now(), reason=body.reason)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/schedules", summary="Every schedule")
@@ -131,21 +131,21 @@ def put_schedule(request: HttpRequest, name: str, body: ScheduleBody) -> dict[st
 
 
 @router.post("/schedules/{name}/pause", response={204: None}, summary="Pause a schedule")
-def pause_schedule(request: HttpRequest, name: str, body: Reason) -> tuple[int, None]:
+def pause_schedule(request: HttpRequest, name: str, body: Reason) -> Status[None]:
     """What runs, runs on."""
     return _enable(request, name, False, body.reason)
 
 
 @router.post("/schedules/{name}/resume", response={204: None}, summary="Resume a schedule")
-def resume_schedule(request: HttpRequest, name: str, body: Reason) -> tuple[int, None]:
+def resume_schedule(request: HttpRequest, name: str, body: Reason) -> Status[None]:
     """It starts again with its next slot."""
     return _enable(request, name, True, body.reason)
 
 
-def _enable(request: HttpRequest, name: str, enabled: bool, reason: str) -> tuple[int, None]:
+def _enable(request: HttpRequest, name: str, enabled: bool, reason: str) -> Status[None]:
     require(request, "headend.manage_schedules")
     headend.set_schedule_enabled(name=name, enabled=enabled, actor=actor_of(request), at=utc_now(), reason=reason)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/sessions", summary="Sessions, newest first")

@@ -11,7 +11,7 @@ from meterops.fleet.inventory import api as inventory
 from meterops.kernel.actor import Actor
 from meterops.practices.incidents import rules
 from meterops.practices.incidents.configuration import IncidentConfiguration, configuration, local_zone
-from meterops.practices.incidents.lifecycle import IncidentKind, IncidentState, Priority
+from meterops.practices.incidents.lifecycle import Impact, IncidentKind, IncidentState, Priority
 from meterops.practices.incidents.models import Incident, PriorityChange
 from meterops.practices.incidents.timeline import EntryKind, note, tell_change
 
@@ -83,7 +83,7 @@ def assess(incident: Incident, members: Members, *, now: datetime, config: Incid
     )
     impact = rules.impact_of(figures, kind, config.thresholds)
     if incident.is_major:
-        impact = min(impact, rules.Impact.EXTENSIVE)
+        impact = Impact.EXTENSIVE
     urgency = rules.urgency_of(
         kind,
         figures,

@@ -380,7 +380,7 @@ def _rows(found: Sequence[Incident]) -> list[IncidentRow]:
 def _row(row: Incident, children: int) -> IncidentRow:
     same = {
         name: getattr(row, name)
-        for name in IncidentRow.__slots__  # type: ignore[attr-defined]
+        for name in IncidentRow.__slots__
         if name not in _MADE
     }
     return IncidentRow(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import numpy as np
 from django.db import transaction
@@ -216,7 +217,7 @@ def collect_checks(*, now: datetime, lake: telemetry.Lake | None = None, limit: 
 
 
 @transaction.atomic
-def _keep_check(operation_id: object, counts: dict[str, int], now: datetime) -> int:
+def _keep_check(operation_id: UUID, counts: dict[str, int], now: datetime) -> int:
     check = IncidentCheck.objects.select_for_update().select_related("incident").get(pk=operation_id)
     if check.counts:
         return 0

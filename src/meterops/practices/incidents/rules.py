@@ -366,7 +366,7 @@ LONGEST_NOTIFY_PAUSE: Final = timedelta(minutes=30)
 
 def notify_pause(attempts_made: int) -> timedelta:
     """How long a sink that did not take a message is left alone: five seconds, doubling up to half an hour."""
-    return min(LONGEST_NOTIFY_PAUSE, timedelta(seconds=5) * 2 ** min(attempts_made, 10))
+    return min(LONGEST_NOTIFY_PAUSE, timedelta(seconds=5 << min(attempts_made, 10)))
 
 
 # --- likeness -------------------------------------------------------------------------------------------------------

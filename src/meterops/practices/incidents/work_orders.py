@@ -313,7 +313,7 @@ def export_json(work_order_id: UUID) -> dict[str, Any]:
 
 def export_csv(orders: Sequence[WorkOrderView]) -> str:
     """Work orders as CSV with a heading; cells that a spreadsheet would take for a formula are disarmed."""
-    names = list(WorkOrderView.__slots__)  # type: ignore[attr-defined]
+    names = list(WorkOrderView.__slots__)
     target = io.StringIO()
     writer = csv.writer(target)
     writer.writerow(names)
