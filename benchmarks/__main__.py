@@ -16,6 +16,7 @@ LAPTOP: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "dlms_session": ((),),
     "lake": ((),),
     "simulator_physics": (("--meters", "1000"), ("--meters", "10000")),
+    "queue": ((),),
     "read_fleet": (("--meters", "1000"), ("--meters", "10000")),
 }
 """The runs of each benchmark; costs that must grow with the meters are measured a decade apart."""

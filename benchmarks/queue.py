@@ -1,0 +1,331 @@
+# ruff: noqa: A005  a benchmark is named for what it measures, and nobody imports it bare
+"""How fast the control room's questions are answered: pages of a full queue, and what a whole substation amounts to.
+
+    .venv/bin/python -m benchmarks.queue [--meters 30000] [--incidents 2000] --json
+
+Everything is the real thing on the embedded store: an imported grid with one substation, incidents with timelines, filters as
+people combine them, and sessions in the lake for the power check. Times are those of one process, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import finish, progress
+
+PER_TRANSFORMER = 400
+PER_ROUTE = 500
+ROUNDS = 60
+
+
+def main() -> None:
+    """Measure once and print."""
+    options = _options()
+    folder = Path(tempfile.mkdtemp(prefix="queue-"))
+    os.environ["METEROPS_DATA_DIR"] = str(folder)
+    try:
+        result = measure(folder, options.meters, options.incidents)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    finish("queue", result, json_only=options.json)
+
+
+def measure(folder: Path, meters: int, incidents: int) -> dict[str, Any]:
+    """Set up a substation and a full queue in `folder`, and ask."""
+    from meterops.interfaces.cli.state import open_state
+
+    open_state()
+    from meterops.kernel.clock import utc_now
+
+    now = utc_now()
+    progress(f"a substation with {meters:,} meters")
+    _import_grid(folder, meters, now)
+    progress(f"{incidents:,} incidents with timelines")
+    _fill_queue(incidents, now)
+    progress("asking")
+    return {
+        "meters": meters,
+        "incidents": incidents,
+        **_measure_impact(now),
+        **_measure_queue(),
+        **_measure_power_check(folder, now),
+    }
+
+
+# --- what is measured -----------------------------------------------------------------------------------------------
+
+
+def _measure_impact(now: datetime) -> dict[str, Any]:
+    from meterops.practices.incidents import api as incidents
+
+    times = [_timed(lambda: incidents.impact_of_node("SS-1", now=now)) for _ in range(10)]
+    found = incidents.impact_of_node("SS-1", now=now)
+    return {"impact_ms_p95": _p95(times), "impact_premises": found.premises, "impact_critical": found.critical}
+
+
+def _measure_queue() -> dict[str, Any]:
+    from meterops.practices.incidents import api as incidents
+
+    pages = list(itertools.islice(_questions(), ROUNDS))
+    times = [_timed(question) for question in pages]
+    counts = [_timed(incidents.incident_counts) for _ in range(10)]
+    cursor = incidents.queue_cursor() - 40
+    changes = [_timed(lambda: incidents.queue_changes_since(cursor)) for _ in range(10)]
+    one = [_timed(lambda n=n: incidents.get_incident(n)) for n in range(1, 11)]  # type: ignore[misc]
+    return {
+        "queue_page_ms_p95": _p95(times),
+        "queue_counts_ms_p95": _p95(counts),
+        "queue_changes_ms_p95": _p95(changes),
+        "incident_page_ms_p95": _p95(one),
+    }
+
+
+def _questions() -> Iterator[Callable[[], Any]]:
+    """Pages as people look at them: filters, orders and depths in turn."""
+    from meterops.practices.incidents import api as incidents
+
+    kinds = tuple(incidents.IncidentKind)
+    filters = (
+        incidents.QueueFilter(),
+        incidents.QueueFilter(priorities=(1, 2)),
+        incidents.QueueFilter(acknowledged=False),
+        incidents.QueueFilter(owner=""),
+        incidents.QueueFilter(owner="operator 3", priorities=(3,)),
+        incidents.QueueFilter(kinds=kinds[:1], acknowledged=False),
+        incidents.QueueFilter(text="TR-0007"),
+        incidents.QueueFilter(states=(incidents.IncidentState.RESOLVED,)),
+        incidents.QueueFilter(is_major=True),
+    )
+    for round_number in itertools.count():
+        for wanted, sort in itertools.product(filters, incidents.SORTS):
+            yield lambda w=wanted, s=sort, p=1 + round_number % 5: incidents.incident_queue(w, sort=s, page=p)  # type: ignore[misc]
+
+
+def _measure_power_check(folder: Path, now: datetime) -> dict[str, Any]:
+    from meterops.fleet.headend import api as headend
+    from meterops.fleet.inventory import api as inventory
+    from meterops.fleet.telemetry import api as telemetry
+    from meterops.kernel.actor import process_actor
+
+    ids = inventory.ids_of_end_devices()
+    started = time.perf_counter()
+    operation = headend.request_power_check(end_device_ids=ids, actor=process_actor("benchmark"), at=now)
+    requested = time.perf_counter() - started
+    lake = telemetry.Lake(telemetry.LakeConfig(str(folder / "answers")))
+    _answer(lake, ids, now)
+    times = [
+        _timed(lambda: headend.power_check_answers(operation, now=now + timedelta(minutes=1), lake=lake))
+        for _ in range(10)
+    ]
+    view = headend.get_power_check(operation, now=now + timedelta(minutes=1), lake=lake)
+    lake.close()
+    return {
+        "power_check_request_ms": round(requested * 1000, 1),
+        "power_check_answers_ms_p95": _p95(times),
+        "power_check_on": view.counts[headend.SupplyAnswer.ON],
+        "power_check_off": view.counts[headend.SupplyAnswer.OFF],
+    }
+
+
+# --- what is there --------------------------------------------------------------------------------------------------
+
+
+def _import_grid(folder: Path, meters: int, now: datetime) -> None:
+    from meterops.fleet.headend import api as headend
+    from meterops.fleet.headend.models import RouteProgress
+    from meterops.fleet.inventory import api as inventory
+    from meterops.kernel.actor import process_actor
+
+    nodes: list[dict[str, Any]] = [
+        {"mrid": "HES", "kind": "HEAD_END"},
+        {"mrid": "SS-1", "kind": "SUBSTATION", "name": "Northmoor"},
+        *({"mrid": f"FD-{f}", "kind": "FEEDER", "parent_electrical": "SS-1"} for f in range(10)),
+    ]
+    transformers = -(-meters // PER_TRANSFORMER)
+    nodes += [
+        {"mrid": f"TR-{t:04d}", "kind": "POWER_TRANSFORMER", "parent_electrical": f"FD-{t % 10}"}
+        for t in range(transformers)
+    ]
+    nodes += [
+        {"mrid": f"RT-{r:04d}", "kind": "ROUTE", "parent_communication": "HES"} for r in range(-(-meters // PER_ROUTE))
+    ]
+    devices = []
+    for n in range(meters):
+        critical = json.dumps({"critical": n % 1000 == 5})
+        nodes.append(
+            {
+                "mrid": f"UP-{n}",
+                "kind": "USAGE_POINT",
+                "parent_electrical": f"TR-{n // PER_TRANSFORMER:04d}",
+                "attributes_json": critical,
+            }
+        )
+        devices.append(
+            {
+                "serial": f"M{n:08d}",
+                "usage_point": f"UP-{n}",
+                "route": f"RT-{n // PER_ROUTE:04d}",
+                "host": f"127.{1 + n // 65536}.{n // 256 % 256}.{n % 256}",
+                "port": 4059,
+                "profile": "dsmr5",
+                "state": "ACTIVE",
+            }
+        )
+    files = [_write(folder / "nodes.csv", nodes), _write(folder / "devices.csv", devices)]
+    inventory.import_files(files, actor=process_actor("benchmark"), at=now - timedelta(days=30))
+    columns = inventory.columns_of_end_devices(("route_id",))
+    for route in np.unique(columns["route_id"]):
+        here = columns["id"][columns["route_id"] == route].tolist()
+        read_until = {meter: int(now.timestamp()) - 900 * (meter % 200) for meter in here}
+        RouteProgress.objects.create(
+            route_id=int(route), profile_read_until=headend.meter_sets.pack_moments(read_until), updated_at=now
+        )
+
+
+def _write(file: Path, rows: list[dict[str, Any]]) -> Path:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with file.open("w", newline="", encoding="utf-8") as target:
+        writer = csv.DictWriter(target, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return file
+
+
+def _fill_queue(count: int, now: datetime) -> None:
+    from meterops.fleet.headend.api import meter_sets
+    from meterops.fleet.inventory import api as inventory
+    from meterops.practices.incidents import api as incidents
+    from meterops.practices.incidents.models import Incident, IncidentEntry
+
+    dice = random.Random(7)
+    nodes = inventory.list_nodes(inventory.ItemKind.POWER_TRANSFORMER)
+    members = meter_sets.pack(inventory.ids_of_end_devices()[:PER_TRANSFORMER].astype(np.int32))
+    rows = []
+    for n in range(count):
+        node = nodes[n % len(nodes)]
+        opened = now - timedelta(minutes=dice.randrange(60 * 48))
+        state = dice.choices(tuple(incidents.IncidentState)[:5], (5, 3, 3, 1, 2))[0]
+        rows.append(
+            Incident(
+                title=f"Transformer without supply, {node.mrid}",
+                kind=dice.choice(tuple(incidents.IncidentKind)),
+                state=state,
+                situation_id=f"{n:036d}",
+                tree="ELECTRICAL",
+                node_id=node.id,
+                node_mrid=node.mrid,
+                node_name=node.mrid,
+                node_kind=node.kind,
+                area_name=f"Area {n % 20}",
+                area_id=n % 20,
+                impact=dice.randrange(1, 5),
+                urgency=dice.randrange(1, 5),
+                priority=dice.choices((1, 2, 3, 4), (1, 4, 15, 80))[0],
+                meters=PER_TRANSFORMER,
+                premises=PER_TRANSFORMER,
+                assessed_at=now,
+                owner=f"operator {n % 8}" if n % 3 else "",
+                acknowledged_at=opened if n % 2 else None,
+                is_major=n % 400 == 0,
+                started_at=opened,
+                opened_at=opened,
+                scope={"under": [node.mrid]},
+                members_at_open=members,
+            )
+        )
+    made = Incident.objects.bulk_create(rows, batch_size=500)
+    lines = [
+        IncidentEntry(incident=row, at=now, kind="OPENED" if k == 0 else "NOTE", actor="benchmark", text=f"Line {k}.")
+        for row in made
+        for k in range(12)
+    ]
+    IncidentEntry.objects.bulk_create(lines, batch_size=2000)
+
+
+def _answer(lake: Any, ids: Any, now: datetime) -> None:
+    """Nine in ten meters answer with a voltage, one gasped before and does not."""
+    at, count = now + timedelta(seconds=20), len(ids)
+    silent = np.arange(count) % 10 == 0
+    zeros = np.zeros(count, np.int32)
+    columns = _routes()
+    lake.append(
+        sessions={
+            "end_device_id": ids.astype(np.int32),
+            "route_id": columns.astype(np.int32),
+            "operation_id": [""] * count,
+            "lane": np.full(count, 30, np.int16),
+            "started_at": np.full(count, at.replace(tzinfo=None), "datetime64[ms]"),
+            **dict.fromkeys(("duration_ms", "bytes_sent", "bytes_received", "apdus", "round_trips", "readings"), zeros),
+            "outcome": silent.astype(np.int16),
+            "error_class": np.where(silent, "timeout", "").tolist(),
+            "error_detail": [""] * count,
+            "attempt": np.ones(count, np.int16),
+            "clock_drift_ms": [None] * count,
+        },
+        readings={
+            "end_device_id": ids[~silent].astype(np.int32),
+            "reading_type": np.full(int((~silent).sum()), 11, np.int16),
+            "ts": np.full(int((~silent).sum()), at.replace(tzinfo=None), "datetime64[us]"),
+            "value": np.full(int((~silent).sum()), 230_000, np.int64),
+            "quality": np.zeros(int((~silent).sum()), np.int16),
+        },
+    )
+    before = np.full(int(silent.sum()), (now - timedelta(minutes=2)).replace(tzinfo=None), "datetime64[us]")
+    lake.append(
+        events={
+            "end_device_id": ids[silent].astype(np.int32),
+            "identity": [""] * int(silent.sum()),
+            "log": np.zeros(int(silent.sum()), np.int16),
+            "code": np.ones(int(silent.sum()), np.int32),
+            "occurred_at": before,
+            "received_at": before,
+            "origin": np.full(int(silent.sum()), 2, np.int16),
+            "detail": [""] * int(silent.sum()),
+        }
+    )
+
+
+def _routes() -> Any:
+    """Every meter's route, by ascending id of the meter."""
+    from meterops.fleet.inventory import api as inventory
+
+    return inventory.columns_of_end_devices(("route_id",))["route_id"]
+
+
+# --- clocks ---------------------------------------------------------------------------------------------------------
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) * 1000
+
+
+def _p95(times: list[float]) -> float:
+    return round(float(np.percentile(times, 95)), 1)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--meters", type=int, default=30_000)
+    parser.add_argument("--incidents", type=int, default=2_000)
+    parser.add_argument("--json", action="store_true", help="print only the JSON object")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
