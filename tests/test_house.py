@@ -21,9 +21,11 @@ def test_nobody_hides_in_a_room_without_a_name() -> None:
     assert not [path for path in SOURCE.rglob("*") if path.stem in nameless]
 
 
-@pytest.mark.parametrize("package", sorted(p.parent.name for p in SOURCE.glob("fleet/*/models.py")))
-def test_a_package_of_the_fleet_says_what_it_is_for(package: str) -> None:
-    folder = SOURCE / "fleet" / package
+PACKAGES = sorted(p.parent for layer in ("fleet", "practices") for p in SOURCE.glob(f"{layer}/*/models.py"))
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda folder: folder.name)
+def test_a_package_says_what_it_is_for(folder: Path) -> None:
     assert len((folder / "README.md").read_text()) > 200
     assert "__all__" in (folder / "api.py").read_text()
 

@@ -7,7 +7,7 @@ change itself; the engine delivers it to the subscribers that `site.wiring` list
 import dataclasses
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 F = TypeVar("F")
 _types: dict[str, type[Any]] = {}
 _subscribers: dict[str, list[Callable[[Any], None]]] = defaultdict(list)
+_kept: set[str] = set()
 
 
 def fact(cls: type[F]) -> type[F]:
@@ -43,13 +44,18 @@ def subscribe(fact_type: type[F], handler: Callable[[F], None]) -> None:
         _subscribers[fact_type.__name__].append(handler)
 
 
+def keep(names: Iterable[str]) -> None:
+    """Have facts of these names kept for whichever process delivers them, although nobody in this one subscribes."""
+    _kept.update(names)
+
+
 def publish(*happened: Any) -> None:
-    """Write facts to the outbox in the caller's transaction. Those nobody subscribes to are not kept."""
+    """Write facts to the outbox in the caller's transaction. Those nobody subscribes to, here or elsewhere, are not kept."""
     now = utc_now()
     OutboxFact.objects.bulk_create(
         OutboxFact(name=type(one).__name__, payload=_payload(one), published_at=now)
         for one in happened
-        if _subscribers.get(type(one).__name__)
+        if _subscribers.get(type(one).__name__) or type(one).__name__ in _kept
     )
 
 

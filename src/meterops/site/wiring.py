@@ -2,6 +2,19 @@
 
 from meterops.kernel import facts
 
+HEARD = frozenset(
+    {
+        "AlarmCleared",
+        "FleetOperationEnded",
+        "SafetyAlarmRaised",
+        "SituationChanged",
+        "SituationCleared",
+        "SituationMerged",
+        "SituationOpened",
+    }
+)
+"""The facts that somebody subscribes to, by name: every process keeps them, the ones that load no subscriber too."""
+
 
 def subscriptions() -> tuple[tuple[type, object], ...]:
     """(fact, handler); loaded when a process wires itself, for handlers bring their tables along."""

@@ -126,3 +126,13 @@ def test_a_policy_that_does_not_fit_together_is_refused(
 ) -> None:
     with pytest.raises(incidents.PolicyNotValid, match=said):
         incidents.save_policy(name="P", priorities=priorities, steps=steps, actor=WHO, at=NOW)
+
+
+def test_what_becomes_worse_is_told_to_those_it_concerns_now(fleet: seed.Fleet, policy: None) -> None:
+    incidents.save_channel(name="Duty", sort="CHAT", priorities=[1], actor=WHO, at=NOW)
+    tell(situation(1, "RT-0001", kind="COMMUNICATION"))
+    assert not Escalation.objects.exists()
+    number = Incident.objects.get().pk
+    incidents.declare_major(number=number, reason="Press.", actor=WHO, at=NOW)
+    assert Escalation.objects.get().next_eta == NOW
+    assert {message.occasion for message in incidents.list_messages(number)} == {"RAISED", "MAJOR"}

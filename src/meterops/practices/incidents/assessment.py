@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from meterops.fleet.headend import api as headend
 from meterops.fleet.inventory import api as inventory
 from meterops.kernel.actor import Actor
-from meterops.practices.incidents import rules
+from meterops.practices.incidents import escalation, messages, rules
 from meterops.practices.incidents.configuration import IncidentConfiguration, configuration, local_zone
-from meterops.practices.incidents.lifecycle import Impact, IncidentKind, IncidentState, Priority
+from meterops.practices.incidents.lifecycle import OPEN_STATES, Impact, IncidentKind, IncidentState, Priority
 from meterops.practices.incidents.models import Incident, PriorityChange
 from meterops.practices.incidents.timeline import EntryKind, note, tell_change
 
@@ -148,8 +148,19 @@ def reassess(incident: Incident, *, now: datetime, actor: Actor, config: Inciden
     """Look at an incident's scope again, save its figures and keep their history. Returns whether its priority changed."""
     config = config or configuration()
     assess(incident, members_of(filter_of(incident), now=now, config=config), now=now, config=config)
+    was = incident.priorities.order_by("-id").values_list("priority", flat=True).first()
     incident.save(update_fields=FIGURES)
-    return keep_history(incident, at=now, actor=actor)
+    changed = keep_history(incident, at=now, actor=actor)
+    if was is not None and incident.priority < was and incident.state in OPEN_STATES:
+        _tell_worse(incident, now)
+    return changed
+
+
+def _tell_worse(incident: Incident, now: datetime) -> None:
+    """What became worse concerns people who did not have to care before, and may have a chain now."""
+    messages.make_messages(incident, "RAISED", at=now, again=f"P{incident.priority}")
+    if incident.acknowledged_at is None and incident.parent_id is None and not escalation.has_chain(incident):
+        escalation.start(incident, at=now)
 
 
 FIGURES = [

@@ -100,6 +100,11 @@ def start(incident: Incident, *, at: datetime) -> bool:
     return True
 
 
+def has_chain(incident: Incident) -> bool:
+    """Whether an incident has or had a chain."""
+    return Escalation.objects.filter(pk=incident.pk).exists()
+
+
 def end(incident: Incident, *, by: str, at: datetime) -> None:
     """End an incident's chain, if one is under way."""
     Escalation.objects.filter(incident=incident, ended_at__isnull=True).update(ended_at=at, ended_by=by, next_eta=None)

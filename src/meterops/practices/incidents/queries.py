@@ -378,11 +378,7 @@ def _rows(found: Sequence[Incident]) -> list[IncidentRow]:
 
 
 def _row(row: Incident, children: int) -> IncidentRow:
-    same = {
-        name: getattr(row, name)
-        for name in IncidentRow.__slots__
-        if name not in _MADE
-    }
+    same = {name: getattr(row, name) for name in IncidentRow.__slots__ if name not in _MADE}
     return IncidentRow(
         number=row.pk,
         kind=IncidentKind(row.kind),

@@ -14,7 +14,7 @@ from meterops.practices.incidents.configuration import IncidentConfiguration
 from meterops.practices.incidents.models import Incident, MessageTemplate
 from meterops.practices.incidents.refusals import TemplateNotValid
 
-OCCASIONS: Final = ("OPENED", "ESCALATED", "MAJOR", "RESOLVED", "REOPENED", "CLOSED", "WORK_ORDER", "TEST")
+OCCASIONS: Final = ("OPENED", "RAISED", "ESCALATED", "MAJOR", "RESOLVED", "REOPENED", "CLOSED", "WORK_ORDER", "TEST")
 ALLOWED_TAGS: Final = frozenset({"if", "elif", "else", "endif", "with", "endwith", "comment", "endcomment"})
 """No loops, no loading, no including: a template cannot run long or read what it is not given."""
 _TAG = re.compile(r"{%-?\s*(\w+)")
@@ -29,6 +29,10 @@ _FACTS = (
 )
 DEFAULTS: Final[dict[str, tuple[str, str]]] = {
     "OPENED": ("[{{ priority }}] {{ title }}", "Incident {{ number }} is new: {{ title }}.\n" + _FACTS),
+    "RAISED": (
+        "[{{ priority }}] Worse than before: {{ title }}",
+        "Incident {{ number }} is {{ priority }} now.\n" + _FACTS,
+    ),
     "ESCALATED": (
         "[{{ priority }}] Not acknowledged: {{ title }}",
         "Nobody has acknowledged incident {{ number }} in {{ waited_minutes }} minutes (step {{ step }} of {{ steps }}).\n"
