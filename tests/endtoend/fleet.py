@@ -88,6 +88,7 @@ class Installation:
             "worker": ("work", "--sessions", 20),
             "listener": ("listen", "--port", self.listen_port),
             "engine": ("engine",),
+            "engine-2": ("engine",),
             "web": ("serve", "--port", self.web_port),
         }  # fmt: skip
         log = (self.folder / f"{name}.log").open("ab")
