@@ -15,6 +15,7 @@ from meterops.fleet.headend import api as headend
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import beats, facts, hints, jobs
 from meterops.kernel.clock import utc_now
+from meterops.practices.events import api as events
 from meterops.practices.incidents import api as incidents
 from meterops.site.wiring import wire
 
@@ -73,6 +74,8 @@ class Engine:
         self._next_prune = time.monotonic() + 30
         self._upkeep: asyncio.Task[None] | None = None
         self._practice: asyncio.Task[None] | None = None
+        self._intake: asyncio.Task[None] | None = None
+        self._keeper = events.IntakeKeeper(f"{self._name}:events")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick once a second until `stop` is set."""
@@ -84,6 +87,8 @@ class Engine:
             if time.monotonic() >= self._next_maintenance and (self._upkeep is None or self._upkeep.done()):
                 self._next_maintenance = time.monotonic() + MAINTENANCE_EVERY_S
                 self._upkeep = asyncio.create_task(asyncio.to_thread(self._maintain))
+            if self._intake is None or self._intake.done():
+                self._intake = asyncio.create_task(asyncio.to_thread(self._take_in))
             if self._practice is None or self._practice.done():
                 # A slow sink or a long question to the lake must not keep schedules and facts waiting.
                 self._practice = asyncio.create_task(asyncio.to_thread(self._work_on_incidents))
@@ -105,7 +110,15 @@ class Engine:
             beats.prune(now=now)
             jobs.prune(now=now, keep=timedelta(days=30))
             headend.forget_old_operations(now=now)
+            events.end_shelving(now=now)
+            events.forget_old(now=now)
             incidents.forget_old(now=now)
+
+    def _take_in(self) -> None:
+        try:
+            self._keeper.work()
+        except Exception:
+            log.exception("taking events in failed; the next round begins from what is stored")
 
     def _work_on_incidents(self) -> None:
         try:

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "meterops.fleet.inventory",
     "meterops.fleet.credentials",
     "meterops.fleet.headend",
+    "meterops.practices.events",
     "meterops.practices.incidents",
     "meterops.interfaces.rest",
     "meterops.interfaces.console",

@@ -67,6 +67,7 @@ from meterops.fleet.inventory.queries import (
     parent_of,
     search,
     serials_of,
+    version,
 )
 from meterops.fleet.inventory.refusals import (
     AttributeNotValid,
@@ -191,4 +192,5 @@ __all__ = [
     "set_precedence",
     "topology_arrays",
     "topology_rows",
+    "version",
 ]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Max, Q, QuerySet
 from numpy.typing import NDArray
 
 from meterops.fleet.inventory.attributes import ATTRIBUTE_OF_TREE
@@ -782,6 +782,13 @@ def list_imports(limit: int = 50) -> list[ImportView]:
     """Imports, newest first."""
     found = ImportRun.objects.order_by("-at")[:limit]
     return [ImportView(str(run.pk), run.at, run.actor, run.source, tuple(run.files), run.counts) for run in found]
+
+
+def version() -> str:
+    """Changes whenever an item, a link or an attribute does: who keeps the trees in memory asks this before using them."""
+    newest = AttributeChange.objects.aggregate(last=Max("pk"))["last"]
+    imported = ImportRun.objects.aggregate(last=Max("at"))["last"]
+    return f"{newest or 0} {imported.isoformat() if imported else ''}"
 
 
 def meters_per(column: str, wanted: EndDeviceFilter | None = None) -> dict[int, int]:

@@ -44,6 +44,7 @@ from meterops.fleet.telemetry.reading_types import (
     quality_of_status,
 )
 from meterops.fleet.telemetry.supply import SupplyEvidence, devices_answered_on_routes, supply_evidence
+from meterops.fleet.telemetry.tail import Tail, last_place, repeated, rows_after
 
 _opening = threading.Lock()
 _lake: Lake | None = None
@@ -84,6 +85,7 @@ __all__ = [
     "SessionBucket",
     "SessionRow",
     "SupplyEvidence",
+    "Tail",
     "as_plain",
     "check",
     "count_rows",
@@ -96,6 +98,7 @@ __all__ = [
     "fleet_completeness",
     "freshness",
     "lake",
+    "last_place",
     "latest_registers",
     "latest_voltages",
     "list_events",
@@ -105,6 +108,8 @@ __all__ = [
     "maintain",
     "quality_of_status",
     "queries",
+    "repeated",
+    "rows_after",
     "session_summary",
     "supply_evidence",
 ]

@@ -154,6 +154,14 @@ class Correlator:
         ids = self.topology.node_id[leaves]
         return MemberIds(ids[heard], ids[silent], ids[answered], ids[~(heard | silent | answered)])
 
+    def unexplained(self, before: float) -> Ids:
+        """Meters that have been dark since before a time and that no situation explains."""
+        book = self._book
+        dark = (book.down_at > book.lit_at) & (book.down_at < before)
+        for one in self._situations.values():
+            dark[self.topology.tree(one.tree).leaves(one.place)] = False
+        return self.topology.node_id[np.flatnonzero(dark)]
+
     def open_roots(self) -> dict[str, tuple[TreeName, int]]:
         """Tree and node id of every open situation."""
         return {one.id: (one.tree, int(self.topology.node_id[one.place])) for one in self._situations.values()}

@@ -1,0 +1,189 @@
+"""From classified events to alarms: many events of one key are one alarm, a restoration ends it. All in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from django.db.models import F
+
+from meterops.kernel import facts
+from meterops.practices.events.catalogue import EventType
+from meterops.practices.events.events import AlarmCleared, SafetyAlarmRaised
+from meterops.practices.events.models import Alarm, AlarmMinute, AlarmState
+from meterops.practices.events.rules import (
+    CHATTER_SHELVED,
+    KEPT_CHANGES,
+    is_chattering,
+    priority_of,
+    reduction_key,
+)
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """An event that raises or ends alarms. Times are epoch seconds by the clock that orders it."""
+
+    end_device_id: int
+    identity: str
+    event: EventType
+    at: float
+
+
+@dataclass(slots=True)
+class _Story:
+    """What a batch says of one key, in order."""
+
+    event: EventType
+    end_device_id: int
+    identity: str
+    raised: list[float] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
+    is_active: bool = False
+    ended_at: float = 0.0
+
+
+def take_words(words: Iterable[Word], *, transformers: dict[int, int], now: datetime) -> tuple[int, int]:
+    """Raise and end alarms in the caller's transaction. Returns how many were raised and how many ended."""
+    stories = _stories(words)
+    active = _active(stories)
+    new, changed, raised, ended = [], [], [], []
+    for key, story in stories.items():
+        alarm = active.get(key)
+        if alarm is None:
+            if story.raised:
+                alarm = _new(key, story, transformers, now)
+                new.append(alarm)
+                raised.append((alarm, story))
+            else:
+                continue
+        else:
+            _go_on(alarm, story)
+            changed.append(alarm)
+        if not story.is_active:
+            alarm.state, alarm.cleared_at = AlarmState.CLEARED, _moment(story.ended_at)
+            ended.append(alarm)
+        if is_chattering(alarm.changes) and alarm.shelved_until is None:
+            alarm.shelved_at, alarm.shelved_until = now, now + CHATTER_SHELVED
+            alarm.shelved_by, alarm.shelve_reason = "process:events", "It chatters."
+    Alarm.objects.bulk_create(new, batch_size=_CHUNK)
+    Alarm.objects.bulk_update(
+        changed,
+        [
+            "last_at",
+            "occurrences",
+            "changes",
+            "state",
+            "cleared_at",
+            "shelved_at",
+            "shelved_until",
+            "shelved_by",
+            "shelve_reason",
+        ],
+        batch_size=_CHUNK,
+    )
+    _count_shown(raised, now)
+    _tell(raised, ended, now)
+    return len(raised), len(ended)
+
+
+def raise_singles(
+    ids: Sequence[int], event: EventType, *, transformers: dict[int, int], now: datetime
+) -> tuple[int, int]:
+    """Make the active alarms of a type those of exactly these meters: others are over. Returns raised and ended."""
+    active = dict(
+        Alarm.objects.filter(state=AlarmState.ACTIVE, event_type=event.type).values_list("end_device_id", "pk")
+    )
+    at = now.timestamp()
+    wanted = set(ids)
+    words = [Word(one, "", event, at) for one in sorted(wanted - active.keys())]
+    raised, _ = take_words(words, transformers=transformers, now=now)
+    over = [pk for device, pk in active.items() if device not in wanted]
+    for start in range(0, len(over), _CHUNK):
+        Alarm.objects.filter(pk__in=over[start : start + _CHUNK]).update(state=AlarmState.CLEARED, cleared_at=now)
+    return raised, len(over)
+
+
+def _stories(words: Iterable[Word]) -> dict[str, _Story]:
+    stories: dict[str, _Story] = {}
+    for word in sorted(words, key=lambda one: one.at):
+        for restored in word.event.restores:
+            key = reduction_key(restored, word.end_device_id, word.identity)
+            story = stories.get(key) or stories.setdefault(key, _Story(word.event, word.end_device_id, word.identity))
+            story.is_active, story.ended_at = False, word.at
+            story.changes.append(word.at)
+        if not word.event.restores:
+            key = reduction_key(word.event.type, word.end_device_id, word.identity)
+            story = stories.get(key) or stories.setdefault(key, _Story(word.event, word.end_device_id, word.identity))
+            story.event, story.is_active = word.event, True
+            story.raised.append(word.at)
+            story.changes.append(word.at)
+    return stories
+
+
+def _active(keys: Iterable[str]) -> dict[str, Alarm]:
+    wanted = list(keys)
+    found: dict[str, Alarm] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        rows = Alarm.objects.filter(state=AlarmState.ACTIVE, reduction_key__in=wanted[start : start + _CHUNK])
+        found |= {alarm.reduction_key: alarm for alarm in rows}
+    return found
+
+
+def _new(key: str, story: _Story, transformers: dict[int, int], now: datetime) -> Alarm:
+    return Alarm(
+        reduction_key=key,
+        event_type=story.event.type,
+        severity=story.event.severity,
+        is_security=story.event.is_security,
+        end_device_id=story.end_device_id,
+        identity=story.identity,
+        transformer_id=transformers.get(story.end_device_id, 0),
+        first_at=_moment(story.raised[0]),
+        last_at=_moment(story.raised[-1]),
+        raised_at=now,
+        occurrences=len(story.raised),
+        changes=story.changes[-KEPT_CHANGES:],
+    )
+
+
+def _go_on(alarm: Alarm, story: _Story) -> None:
+    if story.raised:
+        alarm.last_at = max(alarm.last_at, _moment(story.raised[-1]))
+        alarm.occurrences += len(story.raised)
+    alarm.changes = [*alarm.changes, *story.changes][-KEPT_CHANGES:]
+
+
+def _count_shown(raised: Sequence[tuple[Alarm, _Story]], now: datetime) -> None:
+    counts: dict[int, int] = {}
+    for alarm, story in raised:
+        if alarm.shelved_until is None:
+            priority = priority_of(story.event)
+            counts[priority] = counts.get(priority, 0) + 1
+    for priority, count in counts.items():
+        count_shown(priority, count, now)
+
+
+def count_shown(priority: int, count: int, now: datetime) -> None:
+    """Add to what operators were shown in this minute."""
+    minute = now.replace(second=0, microsecond=0)
+    if not AlarmMinute.objects.filter(minute_at=minute, priority=priority).update(shown=F("shown") + count):
+        AlarmMinute.objects.create(minute_at=minute, priority=priority, shown=count)
+
+
+def _tell(raised: Sequence[tuple[Alarm, _Story]], ended: Sequence[Alarm], now: datetime) -> None:
+    for alarm, story in raised:
+        if alarm.end_device_id and alarm.is_security and priority_of(story.event) <= 2 and alarm.shelved_until is None:
+            facts.publish(
+                SafetyAlarmRaised(alarm.pk, alarm.event_type, alarm.severity, alarm.end_device_id, alarm.first_at, now)
+            )
+    for alarm in ended:
+        if alarm.is_security and alarm.end_device_id:
+            facts.publish(AlarmCleared(alarm.pk, alarm.event_type, alarm.end_device_id, now))
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

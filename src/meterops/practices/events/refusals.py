@@ -1,0 +1,23 @@
+"""What events refuses, each case under its own name."""
+
+from meterops.kernel.refusal import Refusal
+
+
+class AlarmUnknown(Refusal):
+    """There is no such active alarm."""
+
+
+class SituationUnknown(Refusal):
+    """There is no such situation."""
+
+
+class ShelvingNotValid(Refusal):
+    """Shelving has an end, within a week, and a reason."""
+
+
+class PlannedWorkNotValid(Refusal):
+    """Planned work has a node, a period that is not over, and a reason."""
+
+
+class PlannedWorkUnknown(Refusal):
+    """There is no such planned work that could be cancelled."""

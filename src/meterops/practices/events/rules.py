@@ -1,0 +1,84 @@
+"""Decisions about alarms: reduction, chattering, floods, figures of alarm health. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from meterops.practices.events.catalogue import EventClass, EventType, Severity
+
+SUPPLY_LOST: Final = "POWER_FAILURE"
+SUPPLY_BACK: Final = "POWER_RETURNED"
+AUTHENTICATION_FAILED: Final = "AUTHENTICATION_FAILED"
+COUNTER_LOST: Final = "COUNTER_LOST"
+UNKNOWN_PREFIX: Final = "UNKNOWN_"
+
+HEAD_END_TYPES: Final = {
+    "authentication": EventType(
+        AUTHENTICATION_FAILED, Severity.EXCEPTION, EventClass.ALARM, (), True, "Keys or password do not fit", "head-end"
+    ),
+    "counter": EventType(
+        COUNTER_LOST, Severity.WARNING, EventClass.ADVISORY, (), True, "Invocation counter behind", "head-end"
+    ),
+}
+"""What failed sessions say about single meters, by the session's error class."""
+
+MAX_SHELVED: Final = timedelta(days=7)
+CHATTER_SHELVED: Final = timedelta(hours=1)
+SINGLE_HOLD_S: Final = 60.0
+"""A meter dark by itself is an alarm when no situation has explained it for this long."""
+MAX_SINGLES: Final = 1000
+
+CHATTER_SHORT: Final = (3, 60.0)
+CHATTER_LONG: Final = (6, 300.0)
+"""Chattering: raised three times in a minute, or more than five changes in five minutes."""
+KEPT_CHANGES: Final = 8
+
+FLOOD_ENTER: Final = 10
+FLOOD_LEAVE: Final = 5
+WINDOW_S: Final = 600
+
+
+def reduction_key(event_type: str, end_device_id: int, identity: str) -> str:
+    """Events of one key are one alarm."""
+    return f"{event_type}:{end_device_id or identity}"
+
+
+def is_chattering(changes: Sequence[float]) -> bool:
+    """Whether the last changes of an alarm (epoch seconds, ascending) come too fast for anybody to act on."""
+    return any(
+        len(changes) >= count and changes[-1] - changes[-count] <= within
+        for count, within in (CHATTER_SHORT, CHATTER_LONG)
+    )
+
+
+def priority_of(event: EventType) -> int:
+    """1 to 4 for an alarm of a single meter: only what concerns safety or tampering is above the third."""
+    if event.event_class is EventClass.ALARM:
+        return 2 if event.is_security else 3
+    return 4
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Windows of ten minutes with too many alarms for one operator: from the first above ten until the first below five."""
+
+    windows: int
+    flooded: int
+    is_flooded_now: bool
+
+    @property
+    def share(self) -> float:
+        """Share of the time in flood."""
+        return self.flooded / self.windows if self.windows else 0.0
+
+
+def find_flood(per_window: Sequence[float]) -> Flood:
+    """`per_window` are alarms per operator in windows of ten minutes, oldest first."""
+    flooded, inside = 0, False
+    for count in per_window:
+        inside = count > FLOOD_ENTER or (inside and count >= FLOOD_LEAVE)
+        flooded += inside
+    return Flood(len(per_window), flooded, inside)
