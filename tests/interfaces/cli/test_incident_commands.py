@@ -13,13 +13,13 @@ from tests.practices.incidents.test_opening import tell
 from typer.testing import CliRunner, Result
 
 from meterops.fleet.telemetry import api as telemetry
-from meterops.interfaces.cli import incident_commands, power_check_commands
+from meterops.interfaces.cli import channel_commands, incident_commands, power_check_commands, work_order_commands
 from meterops.practices.incidents.models import Incident
 
 pytestmark = pytest.mark.django_db
 program = typer.Typer()
-incident_commands.register(program)
-power_check_commands.register(program)
+for group in (incident_commands, work_order_commands, channel_commands, power_check_commands):
+    group.register(program)
 
 
 def run(*arguments: object) -> Result:
@@ -122,8 +122,21 @@ def test_a_channel_is_made_and_tried(db: None, tmp_path: Path) -> None:
         box.refuses = True
         assert not answer("channels", "test", "Duty", code=1)["sent"]
     assert "Duty" in run("channels", "list").stdout
+    policy = answer("escalation", "set", "Night", "--priority", 1, "--step", "0=Duty", "--step", "5=Duty")
+    assert [step["after_s"] for step in policy["steps"]] == [0, 300]
+    assert "Night" in run("escalation", "list").stdout
+    assert run("escalation", "set", "Night", "--priority", 1, "--step", "soon").exit_code == 2
+    assert run("escalation", "set", "Night", "--priority", 1, "--step", "0=Nobody").exit_code == 3
     assert run("channels", "set", "X", "--sort", "email", "--quiet", "always").exit_code == 2
     assert run("channels", "delete", "Duty", "--yes").exit_code == 0
+
+
+def test_settings_are_shown_and_changed(db: None) -> None:
+    assert answer("incidents", "settings")["restoration_share"] == 0.95
+    changed = answer("incidents", "settings", "restoration_share=0.9", "critical_group=Hospitals")
+    assert (changed["restoration_share"], changed["critical_group"]) == (0.9, "Hospitals")
+    assert run("incidents", "settings", "restoration_share=7").exit_code == 3
+    assert run("incidents", "settings", "share").exit_code == 2
 
 
 def test_a_power_check_of_an_incident_a_node_or_meters(

@@ -7,12 +7,14 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from meterops.interfaces.cli import (
+    channel_commands,
     credentials_commands,
     incident_commands,
     inventory_commands,
     power_check_commands,
     reading_commands,
     user_commands,
+    work_order_commands,
 )
 
 
@@ -57,6 +59,8 @@ def register(app: typer.Typer) -> None:
     reading_commands.register(app)
     power_check_commands.register(app)
     incident_commands.register(app)
+    work_order_commands.register(app)
+    channel_commands.register(app)
     inventory_commands.register(app)
     credentials_commands.register(app)
     user_commands.register(app)

@@ -1,11 +1,9 @@
-"""`meterops incidents` and `meterops work-orders`: see what is wrong, and carry it to its end."""
+"""`meterops incidents`: see what is wrong, and carry it to its end."""
 
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import typer
 
@@ -22,11 +20,9 @@ from meterops.interfaces.cli.output import (
 from meterops.interfaces.cli.state import open_state, shell_actor
 
 if TYPE_CHECKING:
-    from meterops.practices.incidents.api import IncidentRow, IncidentView, WorkOrderView
+    from meterops.practices.incidents.api import IncidentRow, IncidentView
 
 app = typer.Typer(no_args_is_help=True, help="Incidents: what is wrong, how bad it is, and who works on it.")
-orders_app = typer.Typer(no_args_is_help=True, help="Work orders: somebody goes there.")
-channels_app = typer.Typer(no_args_is_help=True, help="Channels: who is told of incidents, and how.")
 
 Number = Annotated[int, typer.Argument(help="The incident's number.")]
 Numbers = Annotated[list[int], typer.Argument(help="Numbers of incidents.")]
@@ -38,10 +34,8 @@ ASKS_FROM = 10
 
 
 def register(program: typer.Typer) -> None:
-    """Hang the groups into the main program."""
+    """Hang the group into the main program."""
     program.add_typer(app, name="incidents")
-    program.add_typer(orders_app, name="work-orders")
-    program.add_typer(channels_app, name="channels")
 
 
 # --- looking --------------------------------------------------------------------------------------------------------
@@ -68,9 +62,9 @@ def list_incidents(
     if sort not in incidents.SORTS:
         refuse(f"{sort} is no order; one of {', '.join(incidents.SORTS)} is.", EXIT_USAGE)
     wanted = incidents.QueueFilter(
-        states=tuple(_member(incidents.IncidentState, one) for one in state or ()),
+        states=tuple(member_of(incidents.IncidentState, one) for one in state or ()),
         priorities=tuple(priority or ()),
-        kinds=tuple(_member(incidents.IncidentKind, one) for one in kind or ()),
+        kinds=tuple(member_of(incidents.IncidentKind, one) for one in kind or ()),
         owner=owner,
         acknowledged=False if unacknowledged else None,
         text=text,
@@ -88,7 +82,8 @@ def list_incidents(
         typer.echo(f"Page {found.page} of {found.pages}, {found.total:,} incidents.")
 
 
-def _member(kind: Any, text: str) -> Any:
+def member_of(kind: Any, text: str) -> Any:
+    """The member of an enumeration that a person typed; leaves with exit code 2 where there is none."""
     try:
         return kind(text.strip().upper().replace(" ", "_").replace("-", "_"))
     except ValueError:
@@ -205,7 +200,7 @@ def _each(
             typer.echo(f"{len(rows):,} incidents would be {done}.")
         return
     if len(wanted) >= ASKS_FROM and not yes:
-        _confirm(f"{verb} {len(wanted):,} incidents?")
+        confirm(f"{verb} {len(wanted):,} incidents?")
     incidents.bulk(wanted, act)
     if as_json:
         print_json({"incidents": [_flat(incidents.get_incident(number)) for number in wanted]})
@@ -214,7 +209,8 @@ def _each(
         typer.echo(f"{names} {done}.")
 
 
-def _confirm(question: str) -> None:
+def confirm(question: str) -> None:
+    """Ask, and leave where the answer is no, or nobody is there to give one."""
     if not sys.stdin.isatty():
         refuse(f"{question} Say --yes: nobody is there to ask.", EXIT_USAGE)
     if not typer.confirm(question):
@@ -381,7 +377,7 @@ def merge(
         )
         return
     if len(numbers) >= ASKS_FROM and not yes:
-        _confirm(f"Merge {len(numbers):,} incidents into {into}?")
+        confirm(f"Merge {len(numbers):,} incidents into {into}?")
     incidents.merge_incidents(into=into, numbers=numbers, reason=reason, actor=shell_actor(), at=utc_now())
     _say(into, f"{', '.join(map(str, numbers))} merged into incident {into}.", as_json)
 
@@ -425,7 +421,7 @@ def major(number: Number, reason: Reason, yes: Yes = False, as_json: AsJson = Fa
 
     title = incidents.get_incident(number).row.title
     if not yes:
-        _confirm(f"Declare incident {number} ({title}) a major incident?")
+        confirm(f"Declare incident {number} ({title}) a major incident?")
     incidents.declare_major(number=number, reason=reason, actor=shell_actor(), at=utc_now())
     _say(number, f"Incident {number} is a major incident.", as_json)
 
@@ -456,283 +452,33 @@ def _say(number: int, sentence: str, as_json: bool) -> None:
     print_json({"incident": _flat(incidents.get_incident(number))})
 
 
-# --- work orders ----------------------------------------------------------------------------------------------------
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise typer.BadParameter("a work order's id is expected, as meterops work-orders list shows it") from None
-
-
-OrderId = Annotated[UUID, typer.Argument(parser=_uuid, help="Its id, as meterops work-orders list shows it.")]
-
-
-@orders_app.command("list")
+@app.command("settings")
 @answers_refusals
-def list_orders(
-    incident: Annotated[int | None, typer.Option(help="Only those of this incident.")] = None,
-    state: Annotated[str, typer.Option(help="DRAFT, SENT, ACCEPTED ...")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=5000)] = 200,
+def settings(
+    change: Annotated[list[str] | None, typer.Argument(help="NAME=VALUE to decide otherwise.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Work orders, newest first."""
-    open_state()
-    from meterops.practices.incidents import api as incidents
-
-    wanted = _member(incidents.WorkOrderState, state) if state else None
-    rows = incidents.list_work_orders(incident=incident, state=wanted, limit=limit)
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
-        ("Id", "Incident", "P", "State", "What", "Where", "Meters", "Crew", "Theirs", "Created"),
-        [
-            (
-                str(r.id),
-                str(r.incident),
-                f"P{r.priority}",
-                r.state.lower(),
-                r.title,
-                r.node_mrid,
-                r.meter_count,
-                r.crew or "–",
-                r.external_id or "–",
-                r.created_at,
-            )
-            for r in rows
-        ],
-        empty="No work order.",
-    )
-
-
-@orders_app.command("show")
-@answers_refusals
-def show_order(order: OrderId, as_json: AsJson = False) -> None:
-    """One work order with the serial numbers of its meters."""
-    open_state()
-    from meterops.practices.incidents import api as incidents
-
-    document = incidents.export_json(order)
-    if as_json:
-        print_json(document)
-        return
-    for name, value in document.items():
-        typer.echo(f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}")
-
-
-@orders_app.command("create")
-@answers_refusals
-def create_order(
-    incident: Annotated[int, typer.Argument(help="The incident's number.")],
-    title: Annotated[str, typer.Option(help="What is to be done.")],
-    instructions: Annotated[str, typer.Option(help="What the crew has to know.")] = "",
-    node: Annotated[str, typer.Option(help="mRID; the incident's node when not given.")] = "",
-    crew: Annotated[str, typer.Option(help="Who goes.")] = "",
-    draft: Annotated[bool, typer.Option("--draft", help="Do not send it yet.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Make a work order and send it to the systems that send crews."""
-    open_state()
-    from meterops.kernel.clock import utc_now
-    from meterops.practices.incidents import api as incidents
-
-    order = incidents.create_work_order(
-        incident=incident,
-        title=title,
-        instructions=instructions,
-        node=node,
-        crew=crew,
-        send=not draft,
-        actor=shell_actor(),
-        at=utc_now(),
-    )
-    _say_order(incidents.get_work_order(order), as_json)
-
-
-@orders_app.command("send")
-@answers_refusals
-def send_order(order: OrderId, as_json: AsJson = False) -> None:
-    """Send a draft, or one that was rejected."""
-    open_state()
-    from meterops.kernel.clock import utc_now
-    from meterops.practices.incidents import api as incidents
-
-    incidents.send_work_order(work_order_id=order, actor=shell_actor(), at=utc_now())
-    _say_order(incidents.get_work_order(order), as_json)
-
-
-@orders_app.command("update")
-@answers_refusals
-def update_order(
-    order: OrderId,
-    state: Annotated[str, typer.Option(help="ACCEPTED, EN_ROUTE, ON_SITE, DONE, REJECTED, CANCELLED.")] = "",
-    crew: Annotated[str | None, typer.Option(help="Who goes.")] = None,
-    external_id: Annotated[str | None, typer.Option(help="Its number in the system that does the work.")] = None,
-    note: Annotated[str, typer.Option(help="What was found or done.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Say how a work order stands."""
-    open_state()
-    from meterops.kernel.clock import utc_now
-    from meterops.practices.incidents import api as incidents
-
-    incidents.update_work_order(
-        work_order_id=order,
-        state=_member(incidents.WorkOrderState, state) if state else None,
-        crew=crew,
-        external_id=external_id,
-        note_text=note,
-        actor=shell_actor(),
-        at=utc_now(),
-    )
-    _say_order(incidents.get_work_order(order), as_json)
-
-
-@orders_app.command("export")
-@answers_refusals
-def export_orders(
-    file: Annotated[Path, typer.Argument(help="A .csv or .json file; - for CSV on stdout.")],
-    incident: Annotated[int | None, typer.Option(help="Only those of this incident.")] = None,
-) -> None:
-    """Write work orders to a file."""
+    """Show what is decided about incidents, or decide otherwise."""
     open_state()
     import json
+    from dataclasses import asdict
 
-    from meterops.practices.incidents import api as incidents
-
-    rows = incidents.list_work_orders(incident=incident, limit=100_000)
-    if file.suffix == ".json":
-        text = json.dumps([incidents.export_json(row.id) for row in rows], indent=2, ensure_ascii=False) + "\n"
-    else:
-        text = incidents.export_csv(rows)
-    if str(file) == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        refuse(f"{file} cannot be written: {(error.strerror or str(error)).lower()}.")
-    typer.echo(f"{len(rows):,} work orders written to {file}.")
-
-
-def _say_order(view: "WorkOrderView", as_json: bool) -> None:
-    if as_json:
-        print_json(view)
-    else:
-        typer.echo(f"Work order {view.id} of incident {view.incident} is {view.state.replace('_', ' ').lower()}.")
-
-
-# --- channels -------------------------------------------------------------------------------------------------------
-
-
-@channels_app.command("list")
-@answers_refusals
-def list_channels(as_json: AsJson = False) -> None:
-    """Who is told, and how the channels do; never their addresses."""
-    open_state()
-    from meterops.practices.incidents import api as incidents
-
-    rows = incidents.list_channels()
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
-        ("Channel", "Sort", "State", "Priorities", "Quiet", "Waiting", "Failures", "Last error"),
-        [
-            (
-                r.name,
-                r.sort.replace("_", " ").lower(),
-                "on" if r.enabled else "off",
-                ", ".join(f"P{p}" for p in r.priorities) or "–",
-                f"{r.quiet_from}–{r.quiet_until}" if r.quiet_from else "–",
-                r.waiting,
-                r.failures,
-                r.last_error[:60] or "–",
-            )
-            for r in rows
-        ],
-        empty="No channel yet. Make one: meterops channels set NAME --sort EMAIL --address-file FILE",
-    )
-
-
-@channels_app.command("set")
-@answers_refusals
-def set_channel(
-    name: Annotated[str, typer.Argument(help="The channel's name; an existing one is changed.")],
-    sort: Annotated[str, typer.Option(help="EMAIL, CHAT, WEBHOOK or WORK_ORDERS.")],
-    address_file: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="A file with the address, which may hold a password."
-        ),
-    ] = None,
-    secret_file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="A file with the key that signs webhooks.")
-    ] = None,
-    priority: Annotated[list[int] | None, typer.Option(min=1, max=4, help="Told of these; all when not given.")] = None,
-    quiet: Annotated[str, typer.Option(help="Quiet hours on the wall, for example 22:00-07:00; P1 goes through.")] = "",
-    off: Annotated[bool, typer.Option("--off", help="Keep it, but tell it nothing.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Create or change a channel. Addresses come from a file, so that no password stands in a command line."""
-    open_state()
     from meterops.kernel.clock import utc_now
     from meterops.practices.incidents import api as incidents
 
-    incidents.save_channel(
-        name=name,
-        sort=sort.upper().replace("-", "_"),
-        address=address_file.read_text().strip() if address_file else "",
-        secret=secret_file.read_text().strip() if secret_file else "",
-        priorities=priority or [1, 2, 3, 4],
-        quiet=_quiet(quiet),
-        enabled=not off,
-        actor=shell_actor(),
-        at=utc_now(),
-    )
-    view = next(one for one in incidents.list_channels() if one.name == name)
-    print_json(view) if as_json else typer.echo(f"Channel {name} is saved; try it: meterops channels test {name}")
-
-
-def _quiet(text: str) -> Any:
-    if not text:
-        return None
-    from datetime import time
-
-    try:
-        starts, ends = (time.fromisoformat(part.strip()) for part in text.split("-"))
-    except ValueError:
-        refuse(f"{text} are no quiet hours; 22:00-07:00 are.", EXIT_USAGE)
-    return starts, ends
-
-
-@channels_app.command("test")
-@answers_refusals
-def try_channel(name: str, as_json: AsJson = False) -> None:
-    """Send a test message at once. Exit code 1 when the sink did not take it."""
-    open_state()
-    from meterops.practices.incidents import api as incidents
-
-    error = incidents.test_channel(name=name, actor=shell_actor())
+    values: dict[str, Any] = {}
+    for one in change or ():
+        name, found, text = one.partition("=")
+        if not found:
+            refuse(f"{one} is no setting; restoration_share=0.9 is.", EXIT_USAGE)
+        try:
+            values[name.strip()] = json.loads(text)
+        except ValueError:
+            values[name.strip()] = text
+    saved = incidents.configuration()
+    if values:
+        saved = incidents.save_configuration(values=values, actor=shell_actor(), at=utc_now())
     if as_json:
-        print_json({"sent": not error, "error": error})
+        print_json(asdict(saved))
     else:
-        typer.echo(f"{name} did not take it: {error}" if error else f"{name} took the test message.", err=bool(error))
-    if error:
-        raise typer.Exit(EXIT_FAILED)
-
-
-@channels_app.command("delete")
-@answers_refusals
-def delete_channel(name: str, yes: Yes = False) -> None:
-    """Remove a channel with its messages."""
-    open_state()
-    from meterops.kernel.clock import utc_now
-    from meterops.practices.incidents import api as incidents
-
-    if not yes:
-        _confirm(f"Remove the channel {name} with its messages?")
-    incidents.delete_channel(name=name, actor=shell_actor(), at=utc_now())
-    typer.echo(f"Channel {name} is removed.")
+        print_table(("Setting", "Value"), [(name, str(value) or "–") for name, value in asdict(saved).items()])
