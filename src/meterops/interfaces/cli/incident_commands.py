@@ -426,6 +426,29 @@ def major(number: Number, reason: Reason, yes: Yes = False, as_json: AsJson = Fa
     _say(number, f"Incident {number} is a major incident.", as_json)
 
 
+@app.command("plan")
+@answers_refusals
+def plan(
+    number: Number,
+    starts: Annotated[datetime, typer.Option(help="When the crew begins, on the clock on the wall.")],
+    ends: Annotated[datetime, typer.Option(help="When it is done.")],
+    reason: Reason,
+    as_json: AsJson = False,
+) -> None:
+    """Plan the repair: nothing new is opened below the node meanwhile, and the incident waits."""
+    open_state()
+    from django.utils import timezone
+
+    from meterops.kernel.clock import utc_now
+    from meterops.practices.incidents import api as incidents
+
+    starts_at, ends_at = (timezone.make_aware(one) if timezone.is_naive(one) else one for one in (starts, ends))
+    incidents.plan_work_on_incident(
+        number=number, starts_at=starts_at, ends_at=ends_at, reason=reason, actor=shell_actor(), at=utc_now()
+    )
+    _say(number, f"Work is planned on incident {number} until {local_time(ends_at)}.", as_json)
+
+
 @app.command("clean-up")
 @answers_refusals
 def clean_up(as_json: AsJson = False) -> None:

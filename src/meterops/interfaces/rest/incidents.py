@@ -80,6 +80,13 @@ class MergeBody(ReasonBody):
     numbers: list[int] = Field(min_length=1, max_length=200)
 
 
+class PlannedWorkBody(ReasonBody):
+    """When the crew works."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+
 class SplitBody(ReasonBody):
     """The node that gets an incident of its own."""
 
@@ -367,7 +374,24 @@ def major(request: HttpRequest, number: int, body: ReasonBody) -> Status[None]:
     return Status(204, None)
 
 
-@router.post("/incidents/{int:number}/power-check", response={202: OperationStarted}, summary="Ask an incident's meters")
+@router.post("/incidents/{int:number}/planned-work", response={201: dict[str, int]}, summary="Plan the repair")
+def plan_work(request: HttpRequest, number: int, body: PlannedWorkBody) -> Status[dict[str, int]]:
+    """Nothing new is opened below the node meanwhile, and the incident waits."""
+    require(request, WORK)
+    work = incidents.plan_work_on_incident(
+        number=number,
+        starts_at=body.starts_at,
+        ends_at=body.ends_at,
+        reason=body.reason,
+        actor=actor_of(request),
+        at=utc_now(),
+    )
+    return Status(201, {"work": work})
+
+
+@router.post(
+    "/incidents/{int:number}/power-check", response={202: OperationStarted}, summary="Ask an incident's meters"
+)
 def check_power(request: HttpRequest, number: int) -> Status[dict[str, UUID]]:
     """Whether they have supply; ask `/power-checks/{operation}` for what they said."""
     require(request, CHECK)

@@ -55,6 +55,7 @@ from meterops.practices.incidents.operations import (
     set_pending,
     start_work,
 )
+from meterops.practices.incidents.planned import plan_work_on_incident
 from meterops.practices.incidents.queries import (
     SORTS,
     ChannelView,
@@ -216,6 +217,7 @@ __all__ = [
     "merge_incidents",
     "meters_of_work_order",
     "open_incidents_by_node",
+    "plan_work_on_incident",
     "queue_changes_since",
     "queue_cursor",
     "reopen_incident",

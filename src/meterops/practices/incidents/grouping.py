@@ -13,7 +13,7 @@ from meterops.kernel.actor import Actor
 from meterops.practices.incidents import escalation, messages
 from meterops.practices.incidents.assessment import reassess
 from meterops.practices.incidents.events import MajorIncidentDeclared
-from meterops.practices.incidents.lifecycle import IncidentState
+from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentState
 from meterops.practices.incidents.models import Incident
 from meterops.practices.incidents.opening import open_part
 from meterops.practices.incidents.operations import locked
@@ -60,6 +60,8 @@ def fold(child: Incident, parent: Incident, *, reason: str, actor: Actor, at: da
             raise MergeNotValid(f"Incident {one.pk} is closed, so it takes part in no merge.")
     if child.parent_id == parent.pk:
         return
+    if parent.state == IncidentState.RESOLVED and child.state in OPEN_STATES:
+        raise MergeNotValid(f"Incident {parent.pk} is resolved and {child.pk} is not: reopen it first.")
     if child.parent_id is not None:
         raise MergeNotValid(f"Incident {child.pk} is merged into {child.parent_id} already.")
     child.parent = parent

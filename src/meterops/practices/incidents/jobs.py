@@ -16,6 +16,7 @@ from meterops.practices.incidents.delivery import deliver_messages
 from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentState
 from meterops.practices.incidents.models import Incident, Message
 from meterops.practices.incidents.opening import ENGINE
+from meterops.practices.incidents.planned import end_planned
 
 log = logging.getLogger(__name__)
 REASSESS_EVERY: Final = timedelta(minutes=5)
@@ -60,6 +61,7 @@ def work(*, owner: str, now: datetime, lake: telemetry.Lake | None = None) -> di
         ("checks", lambda: restoration.collect_checks(now=now, lake=lake)),
         ("restorations", lambda: restoration.look_at_restorations(now=now, lake=lake)),
         ("ladders", lambda: restoration.climb_ladders(now=now, lake=lake)),
+        ("planned work", lambda: end_planned(now=now)),
         ("figures", lambda: reassess_open(now=now)),
         ("closed", lambda: restoration.close_what_is_done(now=now)),
     )

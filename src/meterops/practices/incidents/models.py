@@ -55,6 +55,7 @@ class Incident(models.Model):
     pending_until = models.DateTimeField(null=True)
     is_planned = models.BooleanField(default=False)
     """Its node is under planned work, so it waits behind the others."""
+    planned_until = models.DateTimeField(null=True)
     is_major = models.BooleanField(default=False)
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
     """The incident it was merged into; it keeps its record and follows its parent."""

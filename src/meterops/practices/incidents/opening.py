@@ -16,6 +16,7 @@ from meterops.practices.incidents.configuration import configuration
 from meterops.practices.incidents.events import IncidentOpened
 from meterops.practices.incidents.lifecycle import IncidentKind, IncidentState
 from meterops.practices.incidents.models import Incident
+from meterops.practices.incidents.planned import planned_until
 from meterops.practices.incidents.timeline import EntryKind, note
 
 ENGINE = process_actor("incidents")
@@ -100,18 +101,19 @@ def open_from_alarm(
     found = Incident.objects.filter(alarm_id=alarm_id).first()
     if found is not None:
         return found
-    device = inventory.get_end_device(end_device_id)
+    device = inventory.find_end_device(end_device_id)
+    serial = device.serial if device else f"{end_device_id} (unknown)"
     words = event_type.replace("_", " ").lower().capitalize()
     incident = Incident(
         kind=IncidentKind.SAFETY,
         alarm_id=alarm_id,
         started_at=occurred_at,
         opened_at=at,
-        title=f"{words}, meter {device.serial}",
+        title=f"{words}, meter {serial}",
         expected=1,
         heard=1,
     )
-    place(incident, end_device_id, device.serial, inventory.Tree.ELECTRICAL)
+    place(incident, end_device_id, serial, inventory.Tree.ELECTRICAL)
     try:
         with transaction.atomic():
             return _open(
@@ -178,6 +180,8 @@ def _open(
     config = configuration()
     found = members_of(wanted, now=at, config=config)
     incident.title = incident.title or title_of(incident)
+    incident.planned_until = planned_until(incident.node_id, incident.tree if incident.node_kind else "", at)
+    incident.is_planned = incident.planned_until is not None
     incident.state = IncidentState.NEW
     incident.scope = wanted.as_dict()
     incident.members_at_open = meter_sets.pack(found.ids.tolist() if members is None else members)
@@ -209,6 +213,8 @@ def _open(
 
 
 def _why(incident: Incident, severity: str) -> str:
+    if incident.is_planned:
+        return f"Opened at P{incident.priority} under planned work that ends {incident.planned_until:%Y-%m-%d %H:%M}Z."
     if incident.kind == IncidentKind.SAFETY:
         return f"Opened at P{incident.priority} for a safety alarm{f' ({severity.lower()})' if severity else ''}."
     score = (

@@ -76,6 +76,7 @@ class IncidentRow:
     urgency: Urgency
     is_major: bool
     is_planned: bool
+    planned_until: datetime | None
     situation_id: str
     tree: str
     node_id: int

@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from meterops.fleet.headend.events import FleetOperationEnded
+from meterops.kernel import hints
 from meterops.practices.events.events import (
     AlarmCleared,
     SafetyAlarmRaised,
@@ -24,7 +25,7 @@ from meterops.practices.incidents.opening import (
     take_counts,
     title_of,
 )
-from meterops.practices.incidents.timeline import EntryKind, note, tell_change
+from meterops.practices.incidents.timeline import HINT_TOPIC, EntryKind, note, tell_change
 
 
 @transaction.atomic
@@ -59,8 +60,10 @@ def on_situation_changed(fact: SituationChanged) -> None:
             unique_name=f"{fact.situation_id}:moved:{fact.at.isoformat()}",
         )
     found.save()
-    if moved or found.state in OPEN_STATES:
+    if moved:
+        # Counts alone change no figure: those come from the inventory, and in a storm there are many such facts.
         reassess(found, now=fact.at, actor=ENGINE)
+    hints.publish(HINT_TOPIC, str(found.pk))
     tell_change(found, "place" if moved else "counts", fact.at)
 
 
@@ -73,7 +76,8 @@ def on_situation_merged(fact: SituationMerged) -> None:
     if parent.parent_id is not None:
         parent = Incident.objects.select_for_update().get(pk=parent.parent_id)
     closed = IncidentState.CLOSED in {child.state, parent.state}
-    if closed or child.pk == parent.pk:
+    hidden = parent.state == IncidentState.RESOLVED and child.state in OPEN_STATES  # nobody would look at it any more
+    if closed or hidden or child.pk == parent.pk:
         return
     fold(child, parent, reason="their situations have one cause.", actor=ENGINE, at=fact.at)
     reassess(parent, now=fact.at, actor=ENGINE)
