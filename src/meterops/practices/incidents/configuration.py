@@ -21,7 +21,7 @@ class IncidentConfiguration:
     """Every setting with its default; times in seconds."""
 
     restoration_share: float = 0.95
-    restoration_first_look_s: int = 120
+    restoration_first_look_s: int = 15
     restoration_look_every_s: int = 300
     checks_power: bool = True
     """Whether meters are asked by themselves once an outage has cleared."""
