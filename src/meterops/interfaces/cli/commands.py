@@ -8,7 +8,9 @@ from typer.main import get_group
 
 from meterops.interfaces.cli import (
     channel_commands,
+    correlate,
     credentials_commands,
+    event_commands,
     incident_commands,
     inventory_commands,
     power_check_commands,
@@ -58,9 +60,11 @@ def register(app: typer.Typer) -> None:
     """Hang all groups into the main program, which is of the class `Program`."""
     reading_commands.register(app)
     power_check_commands.register(app)
+    event_commands.register(app)
     incident_commands.register(app)
     work_order_commands.register(app)
     channel_commands.register(app)
+    correlate.register(app)
     inventory_commands.register(app)
     credentials_commands.register(app)
     user_commands.register(app)

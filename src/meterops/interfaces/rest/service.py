@@ -8,6 +8,7 @@ from ninja.errors import AuthenticationError, ValidationError
 
 from meterops import __version__
 from meterops.interfaces.rest.authentication import NoPermission, Session, TokenBearer
+from meterops.interfaces.rest.events import router as events_router
 from meterops.interfaces.rest.incidents import router as incidents_router
 from meterops.interfaces.rest.inventory import router as inventory_router
 from meterops.interfaces.rest.power_checks import router as power_checks_router
@@ -29,6 +30,7 @@ service = NinjaAPI(
 service.add_router("", inventory_router, tags=["inventory"])
 service.add_router("", reading_router, tags=["reading"])
 service.add_router("", power_checks_router, tags=["power checks"])
+service.add_router("", events_router, tags=["events"])
 service.add_router("", incidents_router, tags=["incidents"])
 
 
