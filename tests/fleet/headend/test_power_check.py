@@ -128,6 +128,23 @@ def test_each_meter_gets_one_of_five_answers(fleet: seed.Fleet, lake: telemetry.
     assert over.ids_with(headend.SupplyAnswer.OFF).tolist() == [off, gasped]
 
 
+def test_neighbors_are_asked_along_so_that_silence_says_something(fleet: seed.Fleet, lake: telemetry.Lake) -> None:
+    routes = dict(zip(fleet.ids, _routes(fleet), strict=True))
+    dark, neighbors = fleet.ids[:2], fleet.ids[2:6]
+    gasp(lake, dark[0], NOW - timedelta(minutes=2))
+    operation = headend.request_power_check(end_device_ids=dark, actor=WHO, at=NOW)
+    (job,) = RouteJob.objects.filter(operation_id=operation)
+    asked = set(headend.meter_sets.unpack(job.outstanding or b"").tolist())
+    witnesses = asked - set(dark)
+    assert len(witnesses) == 2
+    assert witnesses < set(neighbors)
+    at = NOW + timedelta(seconds=2)
+    sessions(lake, [(m, routes[m], at, "timeout") for m in dark] + [(m, routes[m], at, "") for m in witnesses])
+    answers = headend.power_check_answers(operation, now=at, lake=lake)
+    assert [answers.of(m) for m in dark] == ["OFF", "NO_CONTACT"]
+    assert answers.view.asked == 2
+
+
 def test_a_read_after_the_check_does_not_change_its_answers(fleet: seed.Fleet, lake: telemetry.Lake) -> None:
     meter = fleet.ids[0]
     operation = headend.request_power_check(end_device_ids=[meter], actor=WHO, at=NOW)

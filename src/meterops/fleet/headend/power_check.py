@@ -39,6 +39,7 @@ LONGEST_WINDOW: Final = timedelta(minutes=15)
 WINDOW_PER_METER: Final = timedelta(seconds=1)
 """For each meter of the longest route part: two tries of a silent one, eight at a time, take that long."""
 ARRIVES_WITHIN: Final = timedelta(seconds=1)
+WITNESSES_PER_PATH: Final = 2
 _CHUNK: Final = 5000
 _KEPT_NAMES: Final = 1000
 
@@ -113,6 +114,8 @@ def request_power_check(
 ) -> UUID:
     """Ask meters whether they have supply, ahead of scheduled work. Returns the operation that does it.
 
+    On each path a few other meters are asked along as witnesses: where one answers, the path is up, and silence says something.
+
     `unknown` are names that the caller could not resolve; like ids of no end device they are answered with UNKNOWN_ID.
 
     Raises:
@@ -124,6 +127,7 @@ def request_power_check(
     strangers = [str(i) for i in np.setdiff1d(wanted, known).tolist()]
     reachable = inventory.addresses_of(known.tolist())
     routed = reachable.end_device_id[reachable.route_id > 0]
+    witnesses = _witnesses(known, routed)
     longest = int(np.bincount(np.unique(reachable.route_id, return_inverse=True)[1]).max()) if len(routed) else 0
     window = min(LONGEST_WINDOW, SHORTEST_WINDOW + WINDOW_PER_METER * longest)
     try:
@@ -134,7 +138,7 @@ def request_power_check(
             deadline_at=at + window,
             actor=actor,
             at=at,
-            selection={"end_devices": routed.tolist()},
+            selection={"end_devices": [*routed.tolist(), *witnesses]},
         )
     except NothingSelected as error:
         raise EndDeviceHasNoRoute("None of these meters has a route, so nobody can be asked.") from error
@@ -201,6 +205,30 @@ def power_check_answers(operation_id: UUID, *, now: datetime, lake: telemetry.La
     return PowerCheckAnswers(view, meters, answer, evidence.answered_at, evidence.voltage, evidence.error)
 
 
+def _witnesses(asked: NDArray[np.int64], routed: NDArray[np.int64]) -> list[int]:
+    """Up to two meters of each path that are not asked themselves, those below other transformers first."""
+    silent = _places(routed)
+    routes = inventory.list_items(np.unique(silent["route_id"]).tolist())
+    if not routes:
+        return []
+    names = ("route_id", "concentrator_id", "transformer_id")
+    around = inventory.columns_of_end_devices(
+        names,
+        inventory.EndDeviceFilter(
+            under=tuple(item.mrid for item in routes.values()), state=tuple(str(s) for s in inventory.READABLE_STATES)
+        ),
+    )
+    near = _places(asked, ("transformer_id",))["transformer_id"]
+    paths = _path(around)
+    free = ~np.isin(around["id"], asked) & np.isin(paths, _path(silent))
+    order = np.lexsort((np.isin(around["transformer_id"][free], near), paths[free]))
+    ids, ordered = around["id"][free][order], paths[free][order]
+    _, first = np.unique(ordered, return_index=True)
+    rank = np.arange(len(ordered)) - np.repeat(first, np.diff(np.append(first, len(ordered))))
+    found: list[int] = ids[rank < WITNESSES_PER_PATH].tolist()
+    return found
+
+
 def _path_is_up(
     lake: telemetry.Lake, evidence: telemetry.SupplyEvidence, since: datetime, until: datetime
 ) -> NDArray[np.bool_]:
@@ -222,9 +250,10 @@ def _path(places: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.where(places["concentrator_id"] > 0, places["concentrator_id"], places["route_id"])
 
 
-def _places(ids: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    """Which of the ids exist, with the route and the concentrator of each (0 for none), ascending."""
-    names = ("route_id", "concentrator_id")
+def _places(
+    ids: NDArray[np.int64], names: tuple[str, ...] = ("route_id", "concentrator_id")
+) -> dict[str, NDArray[np.int64]]:
+    """Which of the ids exist, with some columns of each (0 for none), ascending; usually the route and the concentrator."""
     parts = [
         inventory.columns_of_end_devices(names, inventory.EndDeviceFilter(ids=tuple(ids[i : i + _CHUNK].tolist())))
         for i in range(0, len(ids), _CHUNK)
