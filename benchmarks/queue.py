@@ -30,6 +30,7 @@ from benchmarks.report import finish, progress
 PER_TRANSFORMER = 400
 PER_ROUTE = 500
 ROUNDS = 60
+STORM = 200
 
 
 def main() -> None:
@@ -62,6 +63,7 @@ def measure(folder: Path, meters: int, incidents: int) -> dict[str, Any]:
         "incidents": incidents,
         **_measure_impact(now),
         **_measure_queue(),
+        **_measure_opening(now),
         **_measure_power_check(folder, now),
     }
 
@@ -92,6 +94,41 @@ def _measure_queue() -> dict[str, Any]:
         "queue_changes_ms_p95": _p95(changes),
         "incident_page_ms_p95": _p95(one),
     }
+
+
+def _measure_opening(now: datetime) -> dict[str, Any]:
+    """Situations become incidents: figures, members, chain and message, each in a transaction of its own."""
+    from meterops.fleet.inventory import api as inventory
+    from meterops.kernel import facts
+    from meterops.practices.events.events import SituationOpened
+    from meterops.site.wiring import wire
+
+    wire()
+    nodes = inventory.list_nodes(inventory.ItemKind.POWER_TRANSFORMER)
+    facts.publish(
+        *(
+            SituationOpened(
+                situation_id=f"storm{n:031d}",
+                kind="OUTAGE",
+                tree="ELECTRICAL",
+                node_id=nodes[n % len(nodes)].id,
+                node_mrid=nodes[n % len(nodes)].mrid,
+                started_at=now,
+                at=now,
+                expected=PER_TRANSFORMER,
+                heard=300,
+                silent=100,
+                answered=0,
+                power_score=0.9,
+                communication_score=0.1,
+                confidence=0.9,
+            )
+            for n in range(STORM)
+        )
+    )
+    started = time.perf_counter()
+    delivered = facts.deliver(now=now)
+    return {"incidents_opened_per_s": round(delivered / (time.perf_counter() - started), 1)}
 
 
 def _questions() -> Iterator[Callable[[], Any]]:

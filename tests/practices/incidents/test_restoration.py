@@ -147,3 +147,12 @@ def test_a_resolved_incident_closes_after_a_day(number: int, lake: telemetry.Lak
     assert restoration.close_what_is_done(now=CLEARED + timedelta(hours=23)) == 0
     assert restoration.close_what_is_done(now=CLEARED + timedelta(hours=25)) == 1
     assert incidents.get_incident(number).row.state is State.CLOSED
+
+
+def test_one_damaged_incident_does_not_keep_the_others_waiting(number: int, lake: telemetry.Lake) -> None:
+    tell(situation(2, "TR-0002"), SituationCleared(identity(2), CLEARED + timedelta(seconds=1), "power returned"))
+    Incident.objects.filter(pk=number).update(members_at_open=b"damaged")
+    answer(lake, below("TR-0002"), CLEARED + timedelta(minutes=1))
+    assert restoration.look_at_restorations(now=CLEARED + timedelta(minutes=5), lake=lake) == 1
+    assert restoration.look_at_restorations(now=CLEARED + timedelta(minutes=5), lake=lake) == 0
+    assert Incident.objects.get(pk=number).next_look_at == CLEARED + timedelta(minutes=10)

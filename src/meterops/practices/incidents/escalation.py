@@ -1,5 +1,6 @@
 """Chains: who is told, one after the other, while nobody acknowledges. And the check of them that trusts none of it."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from meterops.practices.incidents.models import Channel, Escalation, EscalationP
 from meterops.practices.incidents.refusals import PolicyNotValid
 from meterops.practices.incidents.timeline import EntryKind, note
 
+log = logging.getLogger(__name__)
 ESCALATOR = process_actor("escalation")
 AUDITOR = process_actor("escalation audit")
 
@@ -113,7 +115,15 @@ def end(incident: Incident, *, by: str, at: datetime) -> None:
 def take_due_steps(*, now: datetime, limit: int = 200) -> int:
     """Tell the next in every chain that is due. Returns how many steps were taken."""
     due = Escalation.objects.filter(ended_at__isnull=True, next_eta__lte=now).order_by("next_eta")
-    return sum(_take(pk, now) for pk in list(due.values_list("pk", flat=True)[:limit]))
+    taken = 0
+    for pk in list(due.values_list("pk", flat=True)[:limit]):
+        try:
+            taken += _take(pk, now)
+        except Exception:
+            log.exception(
+                "the chain of incident %s stands still; the others go on, and the check of chains will tell", pk
+            )
+    return taken
 
 
 @transaction.atomic

@@ -31,11 +31,15 @@ def reassess_open(*, now: datetime, limit: int = 100) -> int:
     ).order_by("assessed_at")
     config, done = configuration(), 0
     for pk in list(stale.values_list("pk", flat=True)[:limit]):
-        with transaction.atomic():
-            incident = Incident.objects.select_for_update().filter(pk=pk, state__in=OPEN_STATES).first()
-            if incident is not None and incident.assessed_at < now - REASSESS_EVERY:
-                reassess(incident, now=now, actor=ENGINE, config=config)
-                done += 1
+        try:
+            with transaction.atomic():
+                incident = Incident.objects.select_for_update().filter(pk=pk, state__in=OPEN_STATES).first()
+                if incident is not None and incident.assessed_at < now - REASSESS_EVERY:
+                    reassess(incident, now=now, actor=ENGINE, config=config)
+                    done += 1
+        except Exception:
+            log.exception("the figures of incident %s could not be computed; the others go on", pk)
+            Incident.objects.filter(pk=pk).update(assessed_at=now)
     return done
 
 

@@ -1,5 +1,6 @@
 """Is supply back? Proved by meters that answer after the clear, with what stayed dark, and what is tried for the silent ones."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ from meterops.practices.incidents.rules import LadderRule, Restoration, Rung
 from meterops.practices.incidents.timeline import EntryKind, note
 from meterops.practices.incidents.work_orders import draft_for_silent
 
+log = logging.getLogger(__name__)
+TRY_AGAIN_AFTER = timedelta(minutes=5)
 _LOOKS_AHEAD = timedelta(seconds=1)
 _CHUNK = 5000
 _LEVELS = {
@@ -69,9 +72,13 @@ def look_at_restorations(*, now: datetime, lake: telemetry.Lake | None = None, l
     for pk, packed, cleared_at, opened_at in found:
         # The lake is asked before the transaction begins: while it answers nobody waits for the state store's pen.
         since = cleared_at or opened_at
-        meters = meter_sets.unpack(packed).astype(np.int64)
-        answers = answers_since(meters, since, now, lake or telemetry.lake())
-        proved += _look(pk, answers, since, now, config)
+        try:
+            meters = meter_sets.unpack(packed).astype(np.int64)
+            answers = answers_since(meters, since, now, lake or telemetry.lake())
+            proved += _look(pk, answers, since, now, config)
+        except Exception:
+            log.exception("incident %s could not be looked at; it is tried again later, the others go on", pk)
+            Incident.objects.filter(pk=pk).update(next_look_at=now + config.restoration.look_every)
     return proved
 
 
@@ -256,11 +263,15 @@ def climb_ladders(
     due = Ladder.objects.filter(next_at__lte=now).order_by("next_at")
     taken = 0
     for pk, packed, since in list(due.values_list("pk", "silent", "since")[:limit]):
-        meters = meter_sets.unpack(packed).astype(np.int64)
-        answers = answers_since(meters, since, now, lake or telemetry.lake())
-        silent = answers.meters[~answers.answered]
-        alone = _alone(silent, since, now, lake or telemetry.lake()) if len(silent) else silent
-        taken += _climb(pk, silent, alone, now, rule or LadderRule())
+        try:
+            meters = meter_sets.unpack(packed).astype(np.int64)
+            answers = answers_since(meters, since, now, lake or telemetry.lake())
+            silent = answers.meters[~answers.answered]
+            alone = _alone(silent, since, now, lake or telemetry.lake()) if len(silent) else silent
+            taken += _climb(pk, silent, alone, now, rule or LadderRule())
+        except Exception:
+            log.exception("the ladder of incident %s stands still; it is tried again later, the others go on", pk)
+            Ladder.objects.filter(pk=pk).update(next_at=now + TRY_AGAIN_AFTER)
     return taken
 
 
