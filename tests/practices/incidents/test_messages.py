@@ -109,6 +109,38 @@ def test_a_sink_that_never_comes_back_is_given_up_and_said(fleet: seed.Fleet, ma
     assert not Job.objects.filter(state="READY").exists()
 
 
+def test_in_a_storm_people_get_one_mail_and_programs_every_message(
+    fleet: seed.Fleet, mail: Mailbox, web: WebSink
+) -> None:
+    channel("Mail", "EMAIL", mail.address)
+    channel("Ticketing", "WEBHOOK", web.url(), secret=SECRET)
+    for number in range(1, 25):
+        open_one(number, f"TR-000{number % 4}")
+    now = NOW + timedelta(seconds=1)
+    while incidents.list_channels()[1].waiting:
+        deliver_messages(owner="a", now=now)
+        now += timedelta(seconds=1)
+    assert len(web.received) == 24
+    (digest,) = mail.mails
+    assert digest["Subject"].startswith("24 messages, the first: [P1] Transformer")
+    assert digest.get_body(("plain",)).get_content().count("[P1]") == 24  # type: ignore[union-attr]
+    open_one(30, "TR-0001")
+    assert deliver_messages(owner="a", now=now) == 1, "the program hears of it at once"
+    assert len(mail.mails) == 1
+    assert deliver_messages(owner="a", now=now + timedelta(seconds=90)) == 1
+    assert mail.mails[1]["Subject"].startswith("[P1]")
+
+
+def test_a_dead_sink_is_left_alone_whatever_else_is_due(fleet: seed.Fleet, web: WebSink) -> None:
+    web.status = 503
+    channel("Ill", "WEBHOOK", web.url(), secret=SECRET)
+    for number in range(1, 31):
+        open_one(number, f"TR-000{number % 4}")
+    for second in range(4):
+        deliver_messages(owner="a", now=NOW + timedelta(seconds=second))
+    assert len(web.received) == 1
+
+
 def test_a_redirect_is_not_followed(fleet: seed.Fleet, web: WebSink) -> None:
     web.status = 302
     channel("Ticketing", "WEBHOOK", web.url(), secret=SECRET)

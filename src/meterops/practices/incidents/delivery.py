@@ -14,7 +14,7 @@ import urllib.request
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -40,6 +40,13 @@ PASS_S: Final = 20.0
 CHANNELS_AT_ONCE: Final = 8
 SIGNATURE_HEADER: Final = "X-Meterops-Signature"
 DELIVERY_HEADER: Final = "X-Meterops-Delivery"
+DIGESTED: Final = frozenset({"EMAIL", "CHAT"})
+"""Sorts of channels that people read. Programs get every message."""
+DIGEST_FROM: Final = 5
+DIGEST_LINES: Final = 100
+BURST: Final = 10
+BURST_WITHIN: Final = timedelta(seconds=60)
+HELD_FOR: Final = timedelta(seconds=30)
 _CHAT_FORMAT: Final = "text"
 
 
@@ -79,10 +86,11 @@ def deliver_messages(*, owner: str, now: datetime, limit: int = 200) -> int:
         by_channel: dict[str, list[Letter]] = {}
         for job, letter in _letters(owner, claimed, now):
             by_channel.setdefault(job.key, []).append(letter)
+        by_channel = {key: letters for key, letters in by_channel.items() if not _is_held(owner, letters, now)}
         if not by_channel:
             return 0
         with ThreadPoolExecutor(min(len(by_channel), CHANNELS_AT_ONCE), thread_name_prefix="messages") as pool:
-            sending = [pool.submit(_send_in_order, letters[:PER_CHANNEL]) for letters in by_channel.values()]
+            sending = [pool.submit(_send_channel, letters) for letters in by_channel.values()]
             _hold_leases(owner, sending, now)
             parts = [one.result() for one in sending]
         return sum(_settle(owner, outcomes, now) for outcomes in parts)
@@ -134,11 +142,46 @@ def _letters(owner: str, claimed: Sequence[jobs.ClaimedJob], now: datetime) -> l
     return letters
 
 
+def _is_held(owner: str, letters: Sequence[Letter], now: datetime) -> bool:
+    """Whether a channel that people read had its fill within the last minute: what comes now goes out together, a little later."""
+    if letters[0].sort not in DIGESTED:
+        return False
+    channel = Message.objects.filter(pk=letters[0].message_id).values("channel_id")
+    recent = Message.objects.filter(channel_id__in=channel, sent_at__gt=now - BURST_WITHIN).count()
+    if recent < BURST:
+        return False
+    jobs.postpone(owner=owner, job_ids=[letter.job_id for letter in letters], now=now, due_at=now + HELD_FOR)
+    return True
+
+
+def _send_channel(letters: Sequence[Letter]) -> list[_Outcome]:
+    """Send what is due on one channel: one by one, or where people read it and much has come, as one digest."""
+    if letters[0].sort in DIGESTED and len(letters) >= DIGEST_FROM:
+        error = send(digest_of(letters))
+        return [_Outcome(letter, error) for letter in letters]
+    return _send_in_order(letters)
+
+
+def digest_of(letters: Sequence[Letter]) -> Letter:
+    """One letter that stands for many, the most urgent first: in a storm nobody reads a hundred mails."""
+    first = letters[0]
+    lines = "\n".join(letter.subject for letter in letters[:DIGEST_LINES])
+    more = f"\nand {len(letters) - DIGEST_LINES:,} more." if len(letters) > DIGEST_LINES else ""
+    return replace(
+        first,
+        delivery=f"digest:{first.delivery}",
+        subject=f"{len(letters):,} messages, the first: {first.subject}"[:300],
+        body=f"{len(letters):,} messages came within a minute:\n\n{lines}{more}\n",
+    )
+
+
 def _send_in_order(letters: Sequence[Letter]) -> list[_Outcome]:
     """Send a channel's letters one by one; after a failure the rest waits with it, for the sink is not well."""
     outcomes: list[_Outcome] = []
     until = time.monotonic() + PASS_S
     for place, letter in enumerate(letters):
+        if place >= PER_CHANNEL:
+            break
         if time.monotonic() > until:
             break  # what is left is due still
         error = send(letter)
@@ -285,7 +328,8 @@ def _note_failed(owner: str, outcome: _Outcome, message: Message, now: datetime)
             unique_name=f"message:{message.pk}:failed",
         )
     else:
-        message.due_at = now + rules.notify_pause(message.attempts)
+        failures = Channel.objects.values_list("failures", flat=True).get(pk=message.channel_id)
+        message.due_at = now + rules.notify_pause(max(message.attempts, failures if not outcome.was_tried else 0))
         jobs.postpone(owner=owner, job_ids=[outcome.letter.job_id], now=now, due_at=message.due_at)
     message.save(update_fields=["attempts", "last_error", "state", "due_at"])
 
