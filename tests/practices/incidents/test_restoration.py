@@ -156,3 +156,15 @@ def test_one_damaged_incident_does_not_keep_the_others_waiting(number: int, lake
     assert restoration.look_at_restorations(now=CLEARED + timedelta(minutes=5), lake=lake) == 1
     assert restoration.look_at_restorations(now=CLEARED + timedelta(minutes=5), lake=lake) == 0
     assert Incident.objects.get(pk=number).next_look_at == CLEARED + timedelta(minutes=10)
+
+
+def test_a_situation_at_a_node_found_dark_before_is_no_second_incident(number: int, lake: telemetry.Lake) -> None:
+    part = incidents.split_incident(number=number, node="TR-0002", reason="Another cable.", actor=WHO, at=CLEARED)
+    again = situation(7, "TR-0002", at=CLEARED + timedelta(minutes=1))
+    tell(again, again)
+    assert Incident.objects.filter(node_mrid="TR-0002").count() == 1
+    assert incidents.find_incident_of_situation(identity(7)) == part
+    tell(SituationCleared(identity(7), CLEARED + timedelta(minutes=9), "power returned"))
+    answer(lake, below("TR-0002"), CLEARED + timedelta(minutes=10))
+    restoration.look_at_restorations(now=CLEARED + timedelta(minutes=12), lake=lake)
+    assert incidents.get_incident(part).row.state is State.RESOLVED

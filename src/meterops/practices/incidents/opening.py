@@ -14,7 +14,7 @@ from meterops.practices.incidents import escalation, messages
 from meterops.practices.incidents.assessment import assess, keep_history, members_of
 from meterops.practices.incidents.configuration import configuration
 from meterops.practices.incidents.events import IncidentOpened
-from meterops.practices.incidents.lifecycle import IncidentKind, IncidentState
+from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentKind, IncidentState
 from meterops.practices.incidents.models import Incident
 from meterops.practices.incidents.planned import planned_until
 from meterops.practices.incidents.timeline import EntryKind, note
@@ -78,6 +78,9 @@ def open_from_situation(seen: Situation) -> Incident:
     if found is not None:
         return found
     kind = IncidentKind(seen.kind)
+    part = _adopt_part(seen, kind)
+    if part is not None:
+        return part
     incident = Incident(
         kind=kind,
         situation_id=seen.situation_id,
@@ -92,6 +95,28 @@ def open_from_situation(seen: Situation) -> Incident:
             return _open(incident, inventory.EndDeviceFilter(under=(incident.node_mrid,)), at=seen.at, actor=ENGINE)
     except IntegrityError:  # another process was first
         return Incident.objects.get(situation_id=seen.situation_id)
+
+
+def _adopt_part(seen: Situation, kind: IncidentKind) -> Incident | None:
+    """A node that was found dark before events said so has its incident already: it takes the situation on."""
+    parts = Incident.objects.select_for_update().filter(
+        situation_id__isnull=True, alarm_id__isnull=True, node_id=seen.node_id, kind=kind, state__in=OPEN_STATES
+    )
+    part = parts.order_by("pk").first()
+    if part is None:
+        return None
+    part.situation_id, part.situation_at, part.next_look_at = seen.situation_id, seen.at, None
+    take_counts(part, seen)
+    part.save()
+    note(
+        part,
+        EntryKind.SITUATION,
+        f"Events say so too: {part.heard:,} of {part.expected:,} meters heard, {part.silent:,} silent.",
+        actor=ENGINE,
+        at=seen.at,
+        unique_name=f"{seen.situation_id}:adopted",
+    )
+    return part
 
 
 def open_from_alarm(
