@@ -110,11 +110,13 @@ class Intake:
     def _take_over(self, state: IntakeState, fleet: _Fleet) -> Correlator:
         """A correlator as it was stored, fed with what was taken in since."""
         correlator = Correlator(fleet.topology, self._settings, bytes(state.correlator) or None)
-        if state.correlator:
+        if state.correlator or state.outline:
             since = state.read_at - LOOK_BACK
             events, sessions = state.correlator_events_place, state.correlator_sessions_place
             batch = self._read(events, sessions, since, fleet, state.read_at, until=state)
             self._feed(correlator, batch, state.read_at)
+        if state.outline:
+            correlator.take_outline(state.outline)
         self._correlator = correlator
         return correlator
 
@@ -173,7 +175,8 @@ class Intake:
     ) -> None:
         told = any(change.change is not Change.CHANGED for change in changes)
         is_due = now.timestamp() - self._saved_at >= CHECKPOINT_EVERY_S
-        if not batch.rows and not changes and not is_due:
+        is_still = not batch.rows and not changes and not is_due
+        if is_still and not correlator.is_waiting:
             return
         with transaction.atomic():
             _check_still_ours(state)
@@ -185,6 +188,7 @@ class Intake:
             _count(batch, now)
             state.events_place, state.sessions_place = batch.events_place, batch.sessions_place
             state.read_at, state.is_storm = now, correlator.is_storm
+            state.outline = correlator.outline()
             if told or is_due:
                 state.correlator = correlator.checkpoint()
                 state.correlator_events_place = batch.events_place

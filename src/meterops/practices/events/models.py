@@ -146,6 +146,8 @@ class IntakeState(models.Model):
     events_place = models.BigIntegerField(default=-1)
     sessions_place = models.BigIntegerField(default=-1)
     correlator = models.BinaryField(default=bytes)
+    outline = models.TextField(blank=True)
+    """Its situations and what is about to be one, as of the last step."""
     correlator_events_place = models.BigIntegerField(default=-1)
     correlator_sessions_place = models.BigIntegerField(default=-1)
     """How far the lake was read when the correlator was stored."""

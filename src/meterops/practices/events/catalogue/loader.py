@@ -114,11 +114,11 @@ def parse_catalogue(text: str, name: str) -> Catalogue:
     """
     lines = text.splitlines()
     rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    if not rows or tuple(next(csv.reader([rows[0][1]]))) != _HEADER:
+    if not rows or tuple(_cells(rows[0][1], f"{name}, line {rows[0][0]}")) != _HEADER:
         raise CatalogueNotValid(f"{name}: the first row names the columns {', '.join(_HEADER)}")
     types: dict[tuple[str, int, int], EventType] = {}
     for number, line in rows[1:]:
-        key, event = _row(next(csv.reader([line])), f"{name}, line {number}")
+        key, event = _row(_cells(line, f"{name}, line {number}"), f"{name}, line {number}")
         if key in types:
             raise CatalogueNotValid(f"{name}, line {number}, column code: {key[0]} has code {key[2]} already")
         types[key] = event
@@ -128,6 +128,13 @@ def parse_catalogue(text: str, name: str) -> Catalogue:
             if restored not in known:
                 raise CatalogueNotValid(f"{name}: {family} {code} restores {restored}, which is no event's type")
     return Catalogue(types)
+
+
+def _cells(line: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as error:
+        raise CatalogueNotValid(f"{where}: {error}") from None
 
 
 def _row(cells: list[str], where: str) -> tuple[tuple[str, int, int], EventType]:

@@ -144,6 +144,11 @@ class Correlator:
         self._tell_figures(now, changes)
         return changes
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a situation is about to be opened or to end: the next steps say more though nothing new comes in."""
+        return bool(self._pending) or any(one.returned_at > NEVER for one in self._situations.values())
+
     def members(self, situation_id: str) -> MemberIds | None:
         """The meters below a situation's root; None when it is not open."""
         one = self._situations.get(situation_id)
@@ -175,16 +180,6 @@ class Correlator:
         known = np.flatnonzero(
             (book.down_at > NEVER) | (book.silent_at > NEVER) | (book.tried_at > NEVER) | (book.lit_at > recent)
         )
-        told = {
-            "situations": [self._plain(one) for one in self._situations.values()],
-            "pending": [[tree, int(self.topology.node_id[place]), at] for (tree, place), at in self._pending.items()],
-            "planned": [asdict(one) for one in self._planned],
-            "arrivals": list(self._arrivals),
-            "noise": [self._gasps.noise, self._dark.noise, self._cut.noise],
-            "storm": self.is_storm,
-            "forgotten_at": self._forgotten_at,
-            "fed": self._fed,
-        }
         file = io.BytesIO()
         np.savez_compressed(
             file,
@@ -193,9 +188,32 @@ class Correlator:
             lit_at=book.lit_at[known],
             silent_at=book.silent_at[known],
             tried_at=book.tried_at[known],
-            told=np.frombuffer(json.dumps(told).encode(), np.uint8),
+            told=np.frombuffer(self.outline().encode(), np.uint8),
         )
         return file.getvalue()
+
+    def outline(self) -> str:
+        """What `checkpoint` holds besides the evidence of meters: small enough to be stored at every step."""
+        return json.dumps(
+            {
+                "situations": [self._plain(one) for one in self._situations.values()],
+                "pending": [
+                    [tree, int(self.topology.node_id[place]), at] for (tree, place), at in self._pending.items()
+                ],
+                "planned": [asdict(one) for one in self._planned],
+                "arrivals": list(self._arrivals),
+                "noise": [self._gasps.noise, self._dark.noise, self._cut.noise],
+                "storm": self.is_storm,
+                "forgotten_at": self._forgotten_at,
+                "fed": self._fed,
+            }
+        )
+
+    def take_outline(self, outline: str) -> None:
+        """Go on with the situations of an outline, the evidence being fed already."""
+        self._situations, self._pending = {}, {}
+        self._arrivals.clear()
+        self._take_told(json.loads(outline))
 
     def _plain(self, one: _Situation) -> dict[str, Any]:
         return {**asdict(one), "place": int(self.topology.node_id[one.place])}
@@ -206,6 +224,10 @@ class Correlator:
             book.down_at, book.lit_at = saved["down_at"], saved["lit_at"]
             book.silent_at, book.tried_at = saved["silent_at"], saved["tried_at"]
             ids, told = saved["node_id"], json.loads(saved["told"].tobytes())
+        self._take_told(told)
+        self._carry(ids, book)
+
+    def _take_told(self, told: dict[str, Any]) -> None:
         self._gasps.noise, self._dark.noise, self._cut.noise = told["noise"]
         self.is_storm, self._forgotten_at, self._fed = told["storm"], told["forgotten_at"], told["fed"]
         self._arrivals.extend((at, count) for at, count in told["arrivals"])
@@ -219,7 +241,6 @@ class Correlator:
                 words = {"place": place, "kind": SituationKind(plain["kind"]), "tree": TreeName(plain["tree"])}
                 one = _Situation(**{**plain, **words, "told": tuple(plain["told"])})
                 self._situations[one.id] = one
-        self._carry(ids, book)
 
     # Evidence.
 
@@ -333,6 +354,8 @@ class Correlator:
             scan.expect(places[tried], -1.0)
 
     def _weigh_storm(self, now: float) -> None:
+        if not self._arrivals:
+            self._arrivals.append((now - 1.0, 0))
         self._arrivals.append((now, self._fed))
         while len(self._arrivals) > 1 and self._arrivals[0][0] < now - _STORM_WINDOW_S:
             self._arrivals.popleft()
