@@ -168,3 +168,14 @@ def test_a_situation_at_a_node_found_dark_before_is_no_second_incident(number: i
     answer(lake, below("TR-0002"), CLEARED + timedelta(minutes=10))
     restoration.look_at_restorations(now=CLEARED + timedelta(minutes=12), lake=lake)
     assert incidents.get_incident(part).row.state is State.RESOLVED
+
+
+def test_after_the_root_moved_those_below_the_new_one_have_to_answer(fleet: seed.Fleet, lake: telemetry.Lake) -> None:
+    tell(situation(1, "FD-1", expected=48), situation(1, "TR-0001", changed=True, at=NOW + timedelta(minutes=1)))
+    tell(SituationCleared(identity(1), CLEARED, "power returned"))
+    number = Incident.objects.get().pk
+    assert incidents.get_incident(number).restored_needed == 12
+    answer(lake, below("TR-0001"), CLEARED + timedelta(minutes=1))
+    assert restoration.look_at_restorations(now=CLEARED + timedelta(minutes=3), lake=lake) == 1
+    view = incidents.get_incident(number)
+    assert (view.members_at_open, view.restored_of) == (48, 12)

@@ -70,8 +70,11 @@ def fold(child: Incident, parent: Incident, *, reason: str, actor: Actor, at: da
     escalation.end(child, by=f"incident {parent.pk}", at=at)
     members = np.union1d(meter_sets.unpack(parent.members_at_open), meter_sets.unpack(child.members_at_open))
     parent.members_at_open = meter_sets.pack(members.astype(np.int32))
+    if parent.members_moved is not None:
+        moved = np.union1d(meter_sets.unpack(parent.members_moved), meter_sets.unpack(child.members_to_prove))
+        parent.members_moved = meter_sets.pack(moved.astype(np.int32))
     parent.is_major = parent.is_major or child.is_major
-    parent.save(update_fields=["members_at_open", "is_major"])
+    parent.save(update_fields=["members_at_open", "members_moved", "is_major"])
     note(child, EntryKind.MERGED, f"Merged into incident {parent.pk}: {reason}", actor=actor, at=at)
     note(
         parent,
@@ -127,15 +130,17 @@ def split_incident(*, number: int, node: str, reason: str, actor: Actor, at: dat
     if incident.state in {IncidentState.RESOLVED, IncidentState.CLOSED}:
         raise SplitNotValid(f"Incident {number} is over, so nothing is split from it.")
     item = inventory.get_item(node)
-    members = meter_sets.unpack(incident.members_at_open)
+    members = meter_sets.unpack(incident.members_to_prove)
     below = inventory.ids_of_end_devices(inventory.EndDeviceFilter(under=(item.mrid,)))
     part = members[np.isin(members, below)]
     if not len(part) or len(part) == len(members):
         some = "no" if not len(part) else "every"
         raise SplitNotValid(f"Nothing is split: {some} member of incident {number} hangs below {item.title}.")
     fresh = open_part(incident, node_id=item.id, node_mrid=item.mrid, meters=part.tolist(), at=at, actor=actor)
-    incident.members_at_open = meter_sets.pack(np.setdiff1d(members, part))
-    incident.save(update_fields=["members_at_open"])
+    incident.members_at_open = meter_sets.pack(np.setdiff1d(meter_sets.unpack(incident.members_at_open), part))
+    if incident.members_moved is not None:
+        incident.members_moved = meter_sets.pack(np.setdiff1d(members, part))
+    incident.save(update_fields=["members_at_open", "members_moved"])
     text = f"{item.title} with {len(part):,} meters split off as incident {fresh.pk}: {reason.strip()}"
     note(incident, EntryKind.SPLIT, text, actor=actor, at=at, data={"incident": fresh.pk})
     note(fresh, EntryKind.SPLIT, f"Split from incident {number}: {reason.strip()}", actor=actor, at=at)

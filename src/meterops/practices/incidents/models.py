@@ -80,6 +80,8 @@ class Incident(models.Model):
     scope = models.JSONField(default=dict)
     """The query that gives the members (`EndDeviceFilter.as_dict`)."""
     members_at_open = models.BinaryField()
+    members_moved = models.BinaryField(null=True)
+    """Who hung below the root when it last moved: these have to answer, not those of the root before."""
     members_at_close = models.BinaryField(null=True)
     """Who hung there then (`meter_sets.pack`): what is counted later does not move with the grid."""
 
@@ -103,6 +105,11 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"incident {self.pk}"
+
+    @property
+    def members_to_prove(self) -> bytes:
+        """The packed meters whose answers prove the restoration."""
+        return self.members_at_open if self.members_moved is None else self.members_moved
 
 
 class IncidentEntry(models.Model):

@@ -172,7 +172,7 @@ def resolve_incident(*, number: int, resolution: str, actor: Actor, at: datetime
     incident = locked(number)
     is_open_outage = incident.kind == IncidentKind.OUTAGE and incident.restored_at is None
     if is_open_outage and not in_spite_of.strip():
-        wanted = rules.needed(len(meter_sets.unpack(incident.members_at_open)), configuration().restoration)
+        wanted = rules.needed(len(meter_sets.unpack(incident.members_to_prove)), configuration().restoration)
         raise RestorationNotProved(
             f"Incident {number} is not proved to be over: {incident.restored_meters:,} meters have answered since it "
             f"cleared and {wanted:,} have to. Check power, or give the reason to resolve it in spite of that.",

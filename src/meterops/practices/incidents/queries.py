@@ -367,7 +367,15 @@ def _selected(wanted: QueueFilter) -> QuerySet[Incident]:
     return found
 
 
-_BIG: Final = ("members_at_open", "members_at_close", "scope", "nested", "resolution", "acknowledged_note")
+_BIG: Final = (
+    "members_at_open",
+    "members_moved",
+    "members_at_close",
+    "scope",
+    "nested",
+    "resolution",
+    "acknowledged_note",
+)
 
 
 def _rows(found: Sequence[Incident]) -> list[IncidentRow]:
@@ -458,6 +466,7 @@ def get_incident(number: int) -> IncidentView:
     row = _get(number)
     children = list(row.children.order_by("pk"))
     members = len(meter_sets.unpack(row.members_at_open))
+    to_prove = row.restored_of or len(meter_sets.unpack(row.members_to_prove))
     return IncidentView(
         row=_row(row, len(children)),
         acknowledged_note=row.acknowledged_note,
@@ -473,8 +482,8 @@ def get_incident(number: int) -> IncidentView:
         members_at_open=members,
         members_at_close=None if row.members_at_close is None else len(meter_sets.unpack(row.members_at_close)),
         restored_meters=row.restored_meters,
-        restored_of=row.restored_of or members,
-        restored_needed=rules.needed(row.restored_of or members, configuration().restoration),
+        restored_of=to_prove,
+        restored_needed=rules.needed(to_prove, configuration().restoration),
         nested=_nested(row),
         priorities=tuple(_priority(one) for one in row.priorities.all()),
         checks=tuple(_check(one) for one in row.checks.order_by("-requested_at")[:20]),

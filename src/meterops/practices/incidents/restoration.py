@@ -67,13 +67,13 @@ def look_at_restorations(*, now: datetime, lake: telemetry.Lake | None = None, l
     """Look at every cleared incident that is due. Returns how many were proved to be over."""
     due = Incident.objects.filter(next_look_at__lte=now, state__in=OPEN_STATES, parent__isnull=True)
     config = configuration()
-    found = list(due.order_by("next_look_at").values_list("pk", "members_at_open", "cleared_at", "opened_at")[:limit])
+    found = list(due.order_by("next_look_at")[:limit])
     proved = 0
-    for pk, packed, cleared_at, opened_at in found:
+    for incident in found:
         # The lake is asked before the transaction begins: while it answers nobody waits for the state store's pen.
-        since = cleared_at or opened_at
+        pk, since = incident.pk, incident.cleared_at or incident.opened_at
         try:
-            meters = meter_sets.unpack(packed).astype(np.int64)
+            meters = meter_sets.unpack(incident.members_to_prove).astype(np.int64)
             answers = answers_since(meters, since, now, lake or telemetry.lake())
             proved += _look(pk, answers, since, now, config)
         except Exception:

@@ -2,7 +2,9 @@
 
 from django.db import transaction
 
+from meterops.fleet.headend.api import meter_sets
 from meterops.fleet.headend.events import FleetOperationEnded
+from meterops.fleet.inventory import api as inventory
 from meterops.kernel import hints
 from meterops.practices.events.events import (
     AlarmCleared,
@@ -12,7 +14,7 @@ from meterops.practices.events.events import (
     SituationMerged,
     SituationOpened,
 )
-from meterops.practices.incidents.assessment import reassess
+from meterops.practices.incidents.assessment import filter_of, reassess
 from meterops.practices.incidents.configuration import configuration
 from meterops.practices.incidents.grouping import fold
 from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentState
@@ -51,6 +53,7 @@ def on_situation_changed(fact: SituationChanged) -> None:
         place(found, fact.node_id, fact.node_mrid, fact.tree)
         found.title = title_of(found)
         found.scope = {"under": [fact.node_mrid]}
+        found.members_moved = meter_sets.pack(inventory.ids_of_end_devices(filter_of(found)).tolist())
         note(
             found,
             EntryKind.SITUATION,

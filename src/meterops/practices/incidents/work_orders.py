@@ -78,7 +78,7 @@ def create_work_order(
         title=title.strip(),
         instructions=instructions,
         node=inventory.get_item(node).mrid if node else row.node_mrid,
-        meters=meters or meter_sets.unpack(row.members_at_open).tolist(),
+        meters=meters or meter_sets.unpack(row.members_to_prove).tolist(),
         crew=crew,
         due_at=due_at,
         actor=actor,
