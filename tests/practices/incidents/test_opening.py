@@ -21,6 +21,7 @@ from meterops.practices.events.events import (
 )
 from meterops.practices.incidents import api as incidents
 from meterops.practices.incidents import subscribers
+from meterops.practices.incidents.jobs import reassess_open
 from meterops.practices.incidents.models import Incident, IncidentEntry, PriorityChange
 from meterops.site import wiring
 
@@ -61,6 +62,18 @@ def test_a_moved_root_keeps_the_incident(fleet: seed.Fleet) -> None:
     assert view.row.premises == 48
     assert view.members_at_open == 12, "what was frozen at the opening stays"
     assert "no longer TR-0001" in incidents.timeline(view.row.number)[1].text
+
+
+def test_energy_not_served_before_a_move_stays_counted(fleet: seed.Fleet) -> None:
+    tell(situation(1, "FD-1", expected=48))
+    hour = NOW + timedelta(hours=1)
+    tell(situation(1, "TR-0001", changed=True, at=hour))
+    feeder = incidents.incident_queue().rows[0].unserved_kwh
+    assert feeder == pytest.approx(48 * 0.65, rel=0.1)
+    tell(SituationCleared(identity(1), hour, "power returned"))
+    reassess_open(now=hour + timedelta(hours=1))
+    both = incidents.incident_queue().rows[0].unserved_kwh
+    assert both - feeder == pytest.approx(12 * 0.65, rel=0.2)
 
 
 def test_late_news_of_the_past_changes_nothing(fleet: seed.Fleet) -> None:

@@ -79,7 +79,13 @@ def assess(incident: Incident, members: Members, *, now: datetime, config: Incid
     kind = IncidentKind(incident.kind)
     ended_at = incident.restored_at or incident.resolved_at
     figures = rules.figures_of(
-        members.scope, kind, started_at=incident.started_at, now=now, ended_at=ended_at, zone=zone
+        members.scope,
+        kind,
+        started_at=incident.moved_at or incident.started_at,
+        now=now,
+        ended_at=ended_at,
+        zone=zone,
+        kwh_before=incident.kwh_before_move,
     )
     impact = rules.impact_of(figures, kind, config.thresholds)
     if incident.is_major:
@@ -99,6 +105,14 @@ def assess(incident: Incident, members: Members, *, now: datetime, config: Incid
     incident.impact, incident.urgency = int(impact), int(urgency)
     incident.priority = int(Priority.P1 if incident.is_major else rules.Assessment(impact, urgency).priority)
     incident.assessed_at = now
+
+
+def settle_energy(incident: Incident, *, at: datetime) -> None:
+    """Keep what was not served up to a moment by the scope as it was; called before the scope becomes another one."""
+    if incident.kind == IncidentKind.OUTAGE:
+        since = max(incident.assessed_at, incident.moved_at or incident.started_at)
+        incident.kwh_before_move = incident.unserved_kwh + rules.energy_kwh(incident.premises, since, at, local_zone())
+    incident.moved_at = at
 
 
 def keep_history(incident: Incident, *, at: datetime, actor: Actor) -> bool:

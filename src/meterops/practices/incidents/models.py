@@ -37,6 +37,9 @@ class Incident(models.Model):
     critical = models.PositiveIntegerField(default=0)
     unserved_kva = models.FloatField(default=0.0)
     unserved_kwh = models.FloatField(default=0.0)
+    kwh_before_move = models.FloatField(default=0.0)
+    """What was not served while the root was another one; the present scope counts from `moved_at` on."""
+    moved_at = models.DateTimeField(null=True)
     reads_at_risk = models.PositiveIntegerField(default=0)
     expected = models.PositiveIntegerField(default=0)
     heard = models.PositiveIntegerField(default=0)
@@ -107,7 +110,7 @@ class Incident(models.Model):
         return f"incident {self.pk}"
 
     @property
-    def members_to_prove(self) -> bytes:
+    def members_to_prove(self) -> bytes | memoryview:
         """The packed meters whose answers prove the restoration."""
         return self.members_at_open if self.members_moved is None else self.members_moved
 

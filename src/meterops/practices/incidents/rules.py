@@ -102,16 +102,26 @@ def energy_kwh(premises: int, starts_at: datetime, ends_at: datetime, zone: Zone
 
 
 def figures_of(
-    scope: Scope, kind: IncidentKind, *, started_at: datetime, now: datetime, ended_at: datetime | None, zone: ZoneInfo
+    scope: Scope,
+    kind: IncidentKind,
+    *,
+    started_at: datetime,
+    now: datetime,
+    ended_at: datetime | None,
+    zone: ZoneInfo,
+    kwh_before: float = 0.0,
 ) -> Figures:
-    """An incident's figures at a moment. Where supply goes on (a communication fault) no energy is missing."""
+    """An incident's figures at a moment. Where supply goes on (a communication fault) no energy is missing.
+
+    `kwh_before` was not served before `started_at`, when the scope was another one.
+    """
     without_supply = scope.premises if kind is IncidentKind.OUTAGE else 0
     until = min(now, ended_at) if ended_at else now
     return Figures(
         premises=scope.premises,
         critical=scope.critical,
         unserved_kva=0.0 if ended_at else round(load_kva(without_supply, now, zone), 1),
-        unserved_kwh=round(energy_kwh(without_supply, started_at, until, zone), 1),
+        unserved_kwh=round(kwh_before + energy_kwh(without_supply, started_at, until, zone), 1),
         reads_at_risk=scope.reads_at_risk,
     )
 

@@ -14,7 +14,7 @@ from meterops.practices.events.events import (
     SituationMerged,
     SituationOpened,
 )
-from meterops.practices.incidents.assessment import filter_of, reassess
+from meterops.practices.incidents.assessment import filter_of, reassess, settle_energy
 from meterops.practices.incidents.configuration import configuration
 from meterops.practices.incidents.grouping import fold
 from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentState
@@ -50,6 +50,7 @@ def on_situation_changed(fact: SituationChanged) -> None:
     found.situation_at = fact.at
     if moved:
         was = found.node_name
+        settle_energy(found, at=fact.at)
         place(found, fact.node_id, fact.node_mrid, fact.tree)
         found.title = title_of(found)
         found.scope = {"under": [fact.node_mrid]}
