@@ -18,6 +18,8 @@ from typing import Final
 _FILE: Final = Path(__file__).with_name("events.csv")
 _HEADER: Final = ("family", "log", "code", "type", "severity", "class", "restores", "security", "words")
 ANY_LOG: Final = -1
+ALARM_REGISTER: Final = 100
+"""Under this log stand bits of alarm registers, which are numbered by themselves."""
 _FAMILY_OF_PROFILE: Final = (
     ("dsmr-4", "dsmr"),
     ("dsmr-2", "dsmr"),
@@ -70,7 +72,8 @@ class Catalogue:
 
     def find(self, family: str, log: int, code: int) -> EventType | None:
         """The event; None when the family does not know it."""
-        return self._types.get((family, log, code)) or self._types.get((family, ANY_LOG, code))
+        found = self._types.get((family, log, code))
+        return found if found is not None or log == ALARM_REGISTER else self._types.get((family, ANY_LOG, code))
 
     def by_type(self, name: str) -> EventType | None:
         """Any family's event of a type: its severity, class and words."""
