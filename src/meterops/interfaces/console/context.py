@@ -40,6 +40,7 @@ NAVIGATION = (
         "",
         (
             Entry("Overview", "console:overview", "layout-dashboard", "o"),
+            Entry("Incidents", "console:incidents", "alert-triangle", "i"),
             Entry("Grid", "console:grid", "topology-star-3", "g"),
             Entry("Meters", "console:meters", "list-details", "m"),
         ),
@@ -53,7 +54,14 @@ NAVIGATION = (
             Entry("Disagreements", "console:disagreements", "git-compare", "d"),
         ),
     ),
-    Section("Report", (Entry("Audit log", "console:audit", "history", "a"),)),
+    Section(
+        "Report",
+        (
+            Entry("Alarm health", "console:alarms", "bell", "h"),
+            Entry("Events", "console:events", "timeline-event", "e"),
+            Entry("Audit log", "console:audit", "history", "a"),
+        ),
+    ),
 )
 
 
@@ -80,6 +88,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 _UNDER = {
+    "console:incident": "console:incidents",
     "console:meter": "console:meters",
     "console:node": "console:grid",
     "console:grid-table": "console:grid",

@@ -3,7 +3,19 @@
 from django.urls import URLPattern, URLResolver, path
 
 from meterops.interfaces.console import live
-from meterops.interfaces.console.views import account, audit, grid, inventory, meter, meters, overview, reading, search
+from meterops.interfaces.console.views import (
+    account,
+    alarms,
+    audit,
+    grid,
+    incidents,
+    inventory,
+    meter,
+    meters,
+    overview,
+    reading,
+    search,
+)
 
 app_name = "console"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,6 +27,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("profile/tokens/<int:token_id>/revoke", account.revoke_token, name="token-revoke"),
     path("live", live.stream, name="live"),
     path("search", search.search, name="search"),
+    path("incidents", incidents.queue, name="incidents"),
+    path("incidents/export.csv", incidents.export, name="incidents-export"),
+    path("incidents/acknowledge", incidents.acknowledge, name="incidents-acknowledge"),
+    path("incidents/take", incidents.take, name="incidents-take"),
+    path("incidents/<int:number>", incidents.incident, name="incident"),
+    path("incidents/<int:number>/<slug:what>", incidents.act, name="incident-act"),
+    path("alarms", alarms.health, name="alarms"),
+    path("alarms/<int:alarm_id>/shelve", alarms.shelve, name="alarm-shelve"),
+    path("events", alarms.explorer, name="events"),
     path("meters", meters.meters, name="meters"),
     path("meters/export.csv", meters.export, name="meters-export"),
     path("meters/read", meters.read_selected, name="meters-read"),

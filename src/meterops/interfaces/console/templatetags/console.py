@@ -157,6 +157,12 @@ def milliseconds(value: float | None) -> str:
 
 
 @register.filter
+def share(value: float | None) -> str:
+    """A part of one as whole percent."""
+    return NOTHING if value is None else f"{value * 100:.0f}\u202f%"
+
+
+@register.filter
 def words(code: Any) -> str:
     """A code such as SCHEDULED_READ as words."""
     text = str(code).replace("_", " ").lower()

@@ -1,0 +1,173 @@
+"""The pages of fault management: what they show, what they refuse, and what they ask the stores."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from meterops.fleet.inventory import api as inventory
+from meterops.kernel.actor import process_actor
+from meterops.kernel.clock import utc_now
+from meterops.practices.events import events as told
+from meterops.practices.events.alarms import Word, take_words
+from meterops.practices.events.catalogue import catalogue
+from meterops.practices.incidents import api as incidents
+from meterops.practices.incidents import subscribers
+
+TEST = process_actor("test")
+
+
+@pytest.fixture
+def street(db: None) -> int:
+    """A transformer with three meters; its id."""
+    nodes = "mrid,kind,name,parent_electrical\nT1,POWER_TRANSFORMER,Mill Lane,\n" + "".join(
+        f"P{n},USAGE_POINT,,T1\n" for n in range(3)
+    )
+    devices = "serial,usage_point\n" + "".join(f"M{n},P{n}\n" for n in range(3))
+    files = [
+        inventory.ImportFile("nodes.csv", nodes.encode()),
+        inventory.ImportFile("devices.csv", devices.encode()),
+    ]
+    inventory.apply_import(files=files, actor=TEST, at=utc_now())
+    return inventory.get_item("T1").id
+
+
+def open_incident(node: int, name: str = "11111111-1111-5111-8111-111111111111") -> int:
+    now = utc_now()
+    subscribers.on_situation_opened(
+        told.SituationOpened(
+            situation_id=name,
+            kind="OUTAGE",
+            tree="ELECTRICAL",
+            node_id=node,
+            node_mrid="T1",
+            started_at=now,
+            at=now,
+            expected=3,
+            heard=3,
+            silent=0,
+            answered=0,
+            power_score=0.99,
+            communication_score=0.01,
+            confidence=0.97,
+        )
+    )
+    return incidents.incident_queue().rows[0].number
+
+
+@pytest.fixture
+def operator(db: None, client: Client) -> Client:
+    user = User.objects.create_user("maria", password="quiet-grey-ground")
+    for codename in ("acknowledge_incidents", "work_incidents", "shelve_alarms"):
+        user.user_permissions.add(Permission.objects.get(codename=codename))
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def guest(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_user("guest", password="quiet-grey-ground"))
+    return client
+
+
+def text_of(client: Client, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.content[:500]
+    return answer.content.decode()
+
+
+def test_an_empty_queue_says_that_all_is_well(operator: Client) -> None:
+    assert "All is well" in text_of(operator, "/incidents")
+    assert "No incident fits" in text_of(operator, "/incidents?kind=SAFETY")
+    assert "No alarm stands" in text_of(operator, "/alarms")
+    assert "No events" in text_of(operator, "/events")
+
+
+def test_an_incident_is_seen_acknowledged_and_carried_to_its_end(operator: Client, street: int) -> None:
+    number = open_incident(street)
+    page = text_of(operator, "/incidents")
+    assert "Mill Lane" in page
+    assert "unacknowledged" in page
+    operator.post("/incidents/acknowledge", {"id": [number, 999], "note": "on it"})
+    row = incidents.get_incident(number).row
+    assert row.acknowledged_by == "maria"
+    assert "Mill Lane" not in text_of(operator, "/incidents?unseen=1")
+    operator.post(f"/incidents/{number}/take")
+    operator.post(f"/incidents/{number}/note", {"text": "crew is <b>there</b>"})
+    page = text_of(operator, f"/incidents/{number}")
+    assert "crew is &lt;b&gt;there&lt;/b&gt;" in page
+    assert "power 99" in page
+    refused = operator.post(f"/incidents/{number}/resolve", {"text": "fuse replaced"}, follow=True)
+    assert incidents.get_incident(number).row.resolved_at is None
+    assert "notice" in refused.content.decode()
+    operator.post(f"/incidents/{number}/resolve", {"text": "fuse replaced", "in_spite_of": "crew measured it"})
+    assert incidents.get_incident(number).row.resolved_at is not None
+    operator.post(f"/incidents/{number}/close", {"text": "done"})
+    assert "Mill Lane" in text_of(operator, "/incidents?state=CLOSED")
+
+
+def test_parts_of_pages_are_those_parts(operator: Client, street: int) -> None:
+    number = open_incident(street)
+    for path in (
+        "/incidents?part=rows", "/incidents?part=load", f"/incidents/{number}?part=summary",
+        f"/incidents/{number}?part=timeline", "/alarms?part=figures", "/alarms?part=alarms", "/events?part=rows",
+    ):  # fmt: skip
+        answer = operator.get(path, headers={"HX-Request": "true"})
+        assert answer.status_code == 200
+        assert b"<html" not in answer.content
+
+
+def test_who_may_look_only_looks(guest: Client, street: int) -> None:
+    number = open_incident(street)
+    assert "You may look, not act" in text_of(guest, "/incidents")
+    assert guest.post("/incidents/acknowledge", {"id": number}).status_code == 403
+    assert guest.post(f"/incidents/{number}/close", {"text": "x"}).status_code == 403
+    assert guest.post("/alarms/1/shelve", {"hours": "1", "reason": "x"}).status_code == 403
+    assert incidents.get_incident(number).row.acknowledged_at is None
+    assert Client().get("/incidents").status_code == 302
+
+
+def test_what_is_not_there(operator: Client) -> None:
+    assert operator.get("/incidents/77").status_code == 404
+    assert operator.post("/incidents/77/close", {"text": "x"}).status_code == 404
+    assert operator.post("/incidents/77/explode").status_code == 404
+    assert "There is no meter NOPE" in text_of(operator, "/events?meter=NOPE")
+
+
+def test_the_queue_as_a_file_says_its_filter(operator: Client, street: int) -> None:
+    number = open_incident(street)
+    lines = operator.get("/incidents/export.csv?kind=OUTAGE").content.decode().splitlines()
+    assert lines[0].startswith('"# incidents, kind=OUTAGE')
+    assert lines[2].startswith(f"{number},")
+
+
+def test_an_alarm_is_shelved_and_comes_back(operator: Client, street: int) -> None:
+    event = catalogue().by_type("METER_COVER_REMOVED")
+    assert event is not None
+    now = utc_now()
+    device = inventory.ids_by_serial(["M1"])["M1"]
+    take_words([Word(device, "", event, (now - timedelta(minutes=1)).timestamp())], transformers={}, now=now)
+    page = text_of(operator, "/alarms")
+    assert "Meter cover removed" in page
+    number = page.partition('id="alarm-')[2].partition('"')[0]
+    operator.post(f"/alarms/{number}/shelve", {"hours": "4", "reason": "an installer is there"})
+    assert "an installer is there" in text_of(operator, "/alarms?part=shelved")
+    operator.post(f"/alarms/{number}/shelve", {})
+    assert "Nothing is shelved" in text_of(operator, "/alarms?part=shelved")
+
+
+def test_questions_do_not_grow_with_the_queue(
+    operator: Client, street: int, django_assert_max_num_queries: object
+) -> None:
+    open_incident(street)
+    with django_assert_max_num_queries(40) as few:  # type: ignore[operator]
+        text_of(operator, "/incidents?part=rows")
+    for number in range(5):
+        node = inventory.get_item(f"P{number % 3}").id
+        open_incident(node, f"22222222-2222-5222-8222-22222222222{number}")
+    with django_assert_max_num_queries(len(few) + 1):  # type: ignore[operator]
+        text_of(operator, "/incidents?part=rows")
