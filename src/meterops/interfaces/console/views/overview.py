@@ -25,10 +25,13 @@ from meterops.interfaces.console.templatetags.console import number, percent, sp
 from meterops.kernel import beats
 from meterops.kernel.clock import from_epoch, utc_now
 from meterops.kernel.interval import Interval
+from meterops.practices.events import api as events
+from meterops.practices.incidents import api as incidents
 
 TARGET = 0.98
 """The share of a day's load profile that has to be stored."""
 TREND_DAYS = 8
+WORST = 6
 RECENT = 12
 BUCKET_S = 300
 HOUR = timedelta(hours=1)
@@ -100,7 +103,16 @@ def overview(request: HttpRequest) -> HttpResponse:
     def recent() -> dict[str, object]:
         return {"sessions": session_lines(telemetry.list_sessions(telemetry.lake(), limit=RECENT))}
 
-    return page(request, "overview", {"strip": strip, "rounds": rounds, "look": look, "recent": recent}, by="read")
+    def worst() -> dict[str, object]:
+        return {
+            "queue": incidents.incident_queue(incidents.QueueFilter(states=tuple(incidents.OPEN_STATES)), size=WORST)
+        }
+
+    def load() -> dict[str, object]:
+        return {"health": events.alarm_health(now=utc_now())}
+
+    parts = {"strip": strip, "incidents": worst, "load": load, "rounds": rounds, "look": look, "recent": recent}
+    return page(request, "overview", parts, by="read")
 
 
 # --- the strip ------------------------------------------------------------------------------------------------------
