@@ -1,0 +1,122 @@
+"""The commands on events, and the correlator on files: what they answer, and what they refuse by row and column."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+from click.testing import Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from meterops.interfaces.cli import correlate, event_commands
+from meterops.kernel.models import AuditEntry
+
+app = typer.Typer()
+event_commands.register(app)
+correlate.register(app)
+HEADER = "node,kind,electrical_parent,communication_parent\n"
+TREE = (
+    HEADER
+    + "F,FEEDER,,\nT1,TRANSFORMER,F,\nT2,TRANSFORMER,F,\n"
+    + "".join(f"M{n},METER,T{1 + n // 20},\n" for n in range(40))
+)
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def write(
+    folder: Path, *, tree: str = TREE, meters: list[str], evidence: list[str], at: list[object]
+) -> tuple[Path, Path]:
+    events, topology = folder / "events.parquet", folder / "topology.csv"
+    pq.write_table(pa.table({"meter": meters, "evidence": evidence, "at": at}), events)
+    topology.write_text(tree)
+    return events, topology
+
+
+def test_an_outage_in_files_is_found(tmp_path: Path) -> None:
+    meters = [f"M{n}" for n in range(18)] + ["M33", "STRANGER"]
+    files = write(tmp_path, meters=meters, evidence=["DOWN"] * 20, at=[100.0 + n / 10 for n in range(20)])
+    done = run("correlate", *files, "--json")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert (answer["events"], answer["unknown_meters"]) == (20, 1)
+    (found,) = answer["situations"]
+    assert (found["node"], found["kind"], found["state"], found["heard"], found["expected"]) == (
+        "T1",
+        "OUTAGE",
+        "OPEN",
+        18,
+        20,
+    )
+    assert found["opened_after_s"] <= 10
+    assert [change["change"] for change in answer["changes"]] == ["OPENED"]
+    assert "T1" in run("correlate", *files).stdout
+
+
+def test_nothing_to_find_is_said(tmp_path: Path) -> None:
+    assert "No situation" in run("correlate", *write(tmp_path, meters=["M1"], evidence=["DOWN"], at=[1.0])).stdout
+    empty = run("correlate", *write(tmp_path, meters=[], evidence=[], at=[]), "--json")
+    assert json.loads(empty.stdout) == {"events": 0, "unknown_meters": 0, "situations": [], "changes": []}
+
+
+@pytest.mark.parametrize(
+    ("tree", "evidence", "at", "said"),
+    [
+        ("node,kind\n", "DOWN", 1.0, "topology.csv: the column electrical_parent is missing"),
+        (HEADER + "A,X,B,\n", "DOWN", 1.0, "topology.csv, line 2, column electrical_parent: 'B' is no other node"),
+        (HEADER + "A,X,A,\n", "DOWN", 1.0, "topology.csv, line 2, column electrical_parent"),
+        (HEADER + "A,X,,\nA,X,,\n", "DOWN", 1.0, "topology.csv, line 3, column node: 'A' stands there twice"),
+        (HEADER + ",X,,\n", "DOWN", 1.0, "topology.csv, line 2, column node: it is empty"),
+        (HEADER[:-1] + ",confidence\nA,X,,,2\n", "DOWN", 1.0, "topology.csv, line 2, column confidence: '2'"),
+        (TREE, "LOUD", 1.0, "events.parquet, row 1, column evidence: 'LOUD' is none of DOWN"),
+        (TREE, "DOWN", "soon", "events.parquet, column at: timestamps or epoch seconds are expected"),
+        (TREE, "DOWN", float("nan"), "events.parquet, row 1, column at: it is no time"),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused_by_place(
+    tmp_path: Path, tree: str, evidence: str, at: object, said: str
+) -> None:
+    refused = run("correlate", *write(tmp_path, tree=tree, meters=["M1"], evidence=[evidence], at=[at]))
+    assert refused.exit_code == 3
+    assert said in refused.stderr
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_any_octets_as_files_are_refused_or_read(tmp_path: Path, octets: bytes) -> None:
+    events, topology = write(tmp_path, meters=["M1"], evidence=["DOWN"], at=[1.0])
+    topology.write_bytes(HEADER.encode() + octets)
+    assert run("correlate", events, topology, "--json").exit_code in (0, 3)
+    topology.write_text(TREE)
+    events.write_bytes(octets)
+    assert run("correlate", events, topology, "--json").exit_code == 3
+
+
+def test_commands_answer_on_an_empty_installation(db: None) -> None:
+    assert "No alarm fits" in run("alarms", "list").stdout
+    assert "No situation" in run("situations", "list").stdout
+    assert "Nothing is planned" in run("situations", "planned").stdout
+    assert json.loads(run("alarms", "health", "--json").stdout)["standing"] == 0
+    assert json.loads(run("alarms", "noisy", "--json").stdout) == []
+    assert json.loads(run("alarms", "list", "--json").stdout) == {"alarms": [], "after": ""}
+
+
+def test_what_is_refused_says_why(db: None) -> None:
+    for words, said in (
+        (("alarms", "ack", "7"), "There is no alarm 7."),
+        (("situations", "show", "x"), "'x' is no situation's id."),
+        (("situations", "cancel-plan", "3"), "There is no such planned work"),
+        (("alarms", "list", "--meter", "NOPE"), "NOPE"),
+    ):
+        refused = run(*words)
+        assert refused.exit_code == 3, refused.output
+        assert said in refused.stderr
+    assert not AuditEntry.objects.exists()
