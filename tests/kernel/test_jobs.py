@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from meterops.kernel import jobs
 from meterops.kernel.jobs import NewJob
@@ -107,33 +100,3 @@ def test_pruning_keeps_what_is_open_and_what_is_young(db: None) -> None:
     assert Job.objects.count() == 2
     assert not Tick.objects.exists()
     assert not Lease.objects.exists()
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> list[str]:
-    """Processes of their own on a database of their own, SQLite or PostgreSQL as these tests run on."""
-    os.environ["METEROPS_DATA_DIR"], before = str(tmp_path), os.environ["METEROPS_DATA_DIR"]
-    command = [sys.executable, str(Path(__file__).with_name("workers.py"))]
-    subprocess.run([*command, "enqueue", "120"], check=True, timeout=60)
-    os.environ["METEROPS_DATA_DIR"] = before
-    return [*command, str(tmp_path)]
-
-
-def start(program: list[str], *words: str) -> subprocess.Popen[str]:
-    command, folder = program[:-1], program[-1]
-    return subprocess.Popen(
-        [*command, *words], env=os.environ | {"METEROPS_DATA_DIR": folder}, stdout=subprocess.PIPE, text=True
-    )
-
-
-def test_many_processes_do_each_job_once_and_a_killed_one_loses_none(program: list[str]) -> None:
-    victim = start(program, "hold", "victim")
-    assert victim.stdout is not None
-    held = victim.stdout.readline().split()
-    assert len(held) == 3
-    victim.send_signal(signal.SIGKILL)
-    victim.communicate(timeout=10)
-    workers = [start(program, "work", f"worker-{number}") for number in range(3)]
-    done = [key for worker in workers for key in worker.communicate(timeout=90)[0].split()]
-    assert sorted(done) == [f"R{number:03}" for number in range(120)]
-    assert set(held) <= set(done)

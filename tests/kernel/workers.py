@@ -1,5 +1,12 @@
-"""Worker processes for tests of leases. Run as a program: workers.py enqueue N | work OWNER | hold OWNER."""
+"""Processes for tests of what several of them do at the same time.
 
+Run as a program: workers.py prepare N | work OWNER | hold OWNER | late OWNER | crowd OWNER. Those that print `ready` go on when
+they are sent a line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
 import os
 import sys
 import time
@@ -14,18 +21,37 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import transaction  # noqa: E402
 
-from meterops.kernel import jobs  # noqa: E402
-from meterops.kernel.models import Job, JobState  # noqa: E402
+from meterops.fleet.credentials import api as credentials  # noqa: E402
+from meterops.fleet.credentials.models import SendCounter  # noqa: E402
+from meterops.kernel import audit, facts, hints, jobs  # noqa: E402
+from meterops.kernel.actor import process_actor  # noqa: E402
+from meterops.kernel.models import AuditEntry, AuditHead, Hint, Job, JobState, Lease, OutboxFact, Tick  # noqa: E402
 
 HELD_FOR = timedelta(seconds=2)
+ROUNDS = 25
+BATCH = 8
+FIRST_SLOT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def enqueue(count: int) -> None:
-    """Make the tables and put jobs in line; what an earlier run left is cleared away."""
+@facts.fact
+@dataclasses.dataclass(frozen=True)
+class LampLit:
+    """A fact of these tests."""
+
+    lamp: int
+
+
+facts.subscribe(LampLit, lambda fact: hints.publish("lamp", str(fact.lamp)))
+
+
+def prepare(count: int) -> None:
+    """Make the tables, put jobs in line and publish facts; what an earlier run left is cleared away."""
     call_command("migrate", verbosity=0)
-    Job.objects.all().delete()
+    for model in (Job, Lease, Tick, OutboxFact, Hint, AuditEntry, AuditHead, SendCounter):
+        model._default_manager.all().delete()
     now = datetime.now(UTC)
     jobs.enqueue([jobs.NewJob("read", f"R{number:03}", now) for number in range(count)], now=now)
+    facts.publish(*map(LampLit, range(ROUNDS)))
 
 
 def claim(owner: str, lease: timedelta) -> list[jobs.ClaimedJob]:
@@ -53,6 +79,38 @@ def hold(owner: str) -> None:
     time.sleep(60)
 
 
+def late(owner: str) -> None:
+    """Claim, and try to use what was claimed when the lease has long run out."""
+    found = claim(owner, HELD_FOR)
+    wait_for_others()
+    now, ids = datetime.now(UTC), [job.id for job in found]
+    renewed = jobs.renew(owner=owner, now=now, lease=HELD_FOR)
+    finished = jobs.finish(owner=owner, job_ids=ids, now=now)
+    postponed = jobs.postpone(owner=owner, job_ids=ids, now=now, due_at=now)
+    print(len(found), len(renewed), finished, postponed)
+
+
+def crowd(owner: str) -> None:
+    """In every round take a slot and a batch of counters of meters that nobody has spoken to, write an entry, deliver facts."""
+    wait_for_others()
+    for number in range(ROUNDS):
+        now = datetime.now(UTC)
+        if jobs.take_tick(schedule="crowd", slot_at=FIRST_SLOT + timedelta(days=number), now=now):
+            print("slot", number)
+        meters = range(number * BATCH, (number + 1) * BATCH)
+        for meter, taken in credentials.reserve_counters(meters, 3).items():
+            print("counters", meter, *range(taken.next, taken.next + taken.remaining))
+        audit.record(actor=process_actor(owner), action="take part", subject=f"round {number}", at=now)
+        facts.deliver(now=now, limit=2)
+
+
+def wait_for_others() -> None:
+    """Say that this process stands ready, and go on when it is told."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
 if __name__ == "__main__":
     what, argument = sys.argv[1:]
-    {"enqueue": lambda text: enqueue(int(text)), "work": work, "hold": hold}[what](argument)
+    programs = {"prepare": lambda text: prepare(int(text)), "work": work, "hold": hold, "late": late, "crowd": crowd}
+    programs[what](argument)

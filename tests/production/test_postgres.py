@@ -17,7 +17,13 @@ from meterops.fleet.telemetry import api as telemetry
 pytestmark = pytest.mark.postgres
 
 ROOT = Path(__file__).parents[2]
-STATE_TESTS = ("tests/kernel", "tests/fleet", "tests/practices", "tests/interfaces/console/test_views.py")
+STATE_TESTS = (
+    "tests/kernel",
+    "tests/fleet",
+    "tests/practices/events",
+    "tests/practices/incidents",
+    "tests/interfaces/console/test_views.py",
+)
 WRITERS, COMMITS = 3, 5
 
 
@@ -27,12 +33,12 @@ def address() -> Iterator[str]:
         yield found
 
 
-def test_the_state_store_holds_what_it_holds_on_sqlite(address: str) -> None:
-    folders = [folder for folder in STATE_TESTS if (ROOT / folder).exists()]
+@pytest.mark.parametrize("place", STATE_TESTS)
+def test_the_state_store_holds_what_it_holds_on_sqlite(address: str, place: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-rs", *folders],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-rs", "-p", "tests.production.state_only", place],
         cwd=ROOT,
-        env=os.environ | {"METEROPS_DATABASE_URL": address},
+        env=os.environ | {"METEROPS_DATABASE_URL": address, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

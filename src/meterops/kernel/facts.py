@@ -60,11 +60,17 @@ def publish(*happened: Any) -> None:
 
 
 def deliver(*, now: datetime, limit: int = 500) -> int:
-    """Deliver undelivered facts in order; a handler that raises leaves its fact for the next call. Returns how many went out."""
+    """Deliver undelivered facts in order; a handler that raises leaves its fact for the next call. Returns how many went out.
+
+    A fact is locked while its handlers run, so that of several engines one delivers it and the others wait for it.
+    """
     delivered = 0
-    for row in OutboxFact.objects.filter(delivered_at__isnull=True).order_by("id")[:limit]:
+    waiting = OutboxFact.objects.filter(delivered_at__isnull=True)
+    for row in waiting.order_by("id")[:limit]:
         try:
             with transaction.atomic():
+                if not waiting.select_for_update().filter(id=row.id).exists():
+                    continue  # another engine was faster
                 fact_type = _types[row.name]
                 for handler in _subscribers[row.name]:
                     handler(_from_payload(fact_type, row.payload))

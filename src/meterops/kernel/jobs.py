@@ -89,7 +89,7 @@ def claim(
 
 
 def _take_free_keys(ready: QuerySet[Job], owner: str, now: datetime, lease: timedelta, count: int) -> None:
-    """Take free keys that have ready work. Two workers that pick the same key meet in the UPDATE, which only one wins."""
+    """Take free keys that have ready work. Of two workers that pick the same key one gets it, and the other passes it by."""
     held = Lease.objects.filter(leased_until__gt=now).values("key")
     wanted = list(
         dict.fromkeys(
@@ -98,10 +98,14 @@ def _take_free_keys(ready: QuerySet[Job], owner: str, now: datetime, lease: time
     )[:count]
     if not wanted:
         return
+    # Apart from the taking: a transaction that held its new rows would keep others waiting for them, maybe in a circle.
     Lease.objects.bulk_create(
         [Lease(key=key, owner="", leased_until=_LONG_AGO) for key in sorted(wanted)], ignore_conflicts=True
     )
-    Lease.objects.filter(key__in=wanted, leased_until__lte=now).update(owner=owner, leased_until=now + lease)
+    with transaction.atomic():
+        free = Lease.objects.select_for_update(skip_locked=True).filter(key__in=wanted, leased_until__lte=now)
+        keys = list(free.order_by("key").values_list("key", flat=True))
+        Lease.objects.filter(key__in=keys).update(owner=owner, leased_until=now + lease)
 
 
 def renew(*, owner: str, now: datetime, lease: timedelta) -> set[str]:

@@ -137,30 +137,35 @@ def _store(new: Sequence[tuple[int, ShippedKeys]], master: MasterKey, at: dateti
 def reserve_counters(end_device_ids: Iterable[int], count: int) -> dict[int, CounterRange]:
     """Take the next `count` invocation counters of each meter, durably, before any of them is used.
 
-    One UPDATE for up to `BATCH` meters, whose rows stay locked until the answer is read, so that no two workers are given
-    the same value. A meter whose 32-bit counters are used up gets an empty range.
+    Two statements for up to `BATCH` meters. Their rows are locked in the order of their ids before anything is read from them,
+    so that no two workers are given the same value and none waits in a circle. A meter whose 32-bit counters are used up gets an
+    empty range.
     """
     wanted = sorted(set(end_device_ids))
     ranges: dict[int, CounterRange] = {}
     for chunk in _batches(iter(wanted), BATCH):
-        rows = SendCounter.objects.filter(pk__in=chunk)
-        if rows.update(next_value=F("next_value") + count) < len(chunk):
-            _begin(chunk, count)
-        for device, ends in rows.values_list("pk", "next_value"):
-            ranges[device] = CounterRange(min(ends - count, _COUNTERS_END), min(ends, _COUNTERS_END))
+        starts = _lock_counters(chunk)
+        if len(starts) < len(chunk):
+            _begin([device for device in chunk if device not in starts])
+            starts = _lock_counters(chunk)
+        SendCounter.objects.filter(pk__in=chunk).update(next_value=F("next_value") + count)
+        for device, start in starts.items():
+            ranges[device] = CounterRange(min(start, _COUNTERS_END), min(start + count, _COUNTERS_END))
     return ranges
 
 
-def _begin(chunk: Sequence[int], count: int) -> None:
-    """First counters for the meters of a chunk that have none; the others have just had theirs raised."""
-    known = set(SendCounter.objects.filter(pk__in=chunk).values_list("pk", flat=True))
+def _lock_counters(chunk: Sequence[int]) -> dict[int, int]:
+    """The next counter of each meter that has one; nobody else changes it until the transaction ends."""
+    rows = SendCounter.objects.select_for_update().filter(pk__in=chunk).order_by("pk")
+    return dict(rows.values_list("pk", "next_value"))
+
+
+def _begin(devices: Sequence[int]) -> None:
+    """First counters for meters that have none. Another worker may do the same at this moment: the first row counts for both."""
     SendCounter.objects.bulk_create(
-        [
-            SendCounter(end_device_id=device, next_value=FIRST_COUNTER + count)
-            for device in chunk
-            if device not in known
-        ],
+        [SendCounter(end_device_id=device, next_value=FIRST_COUNTER) for device in devices],
         batch_size=BATCH,
+        ignore_conflicts=True,
     )
 
 
