@@ -88,8 +88,9 @@ def rest_page() -> str:
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "meterops.site.settings")
-    os.environ.setdefault("METEROPS_DATA_DIR", tempfile.mkdtemp(prefix="meterops-reference-"))
-    django.setup()
+    with tempfile.TemporaryDirectory(prefix="meterops-reference-") as folder:
+        os.environ.setdefault("METEROPS_DATA_DIR", folder)
+        django.setup()
     from meterops.interfaces.rest.service import service
 
     schema = service.get_openapi_schema()
