@@ -1,0 +1,229 @@
+"""Peers that mean harm or are broken: at the listener they cost a count, and a meter that misbehaves costs its own session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import pytest
+
+from meterops.fleet.headend import listener as listeners
+from meterops.fleet.headend.listener import Listener, ListenerSettings
+from meterops.fleet.headend.session import PeerClosed, PeerTimeout, SessionError, Unreachable, open_session
+from meterops.fleet.telemetry import api as telemetry
+from meterops.protocols.dlms.association.client import ClientAssociation
+from meterops.protocols.dlms.association.parameters import Authentication, ClientParameters
+from meterops.protocols.dlms.errors import DlmsError
+from meterops.protocols.dlms.flows import associate
+from meterops.protocols.dlms.framing import WrapperLink
+
+PLAIN_PUSH = bytes.fromhex("0F00000001000201090C07EA0B1B05120000008000FF")
+
+
+def framed(apdu: bytes) -> bytes:
+    return WrapperLink(1, 1).send(apdu)
+
+
+class Desk:
+    """Stands where frames are decoded and stored: what a listener does with its sockets is looked at here, not the state store."""
+
+    def __init__(self) -> None:
+        self.frames: list[listeners.PushFrame] = []
+
+    def store(self, frames: list[listeners.PushFrame]) -> dict[str, int]:
+        self.frames += frames
+        return {}
+
+
+@asynccontextmanager
+async def listening(lake: telemetry.Lake, **words: float) -> AsyncIterator[tuple[Listener, Desk]]:
+    listener = Listener(lake, host="127.0.0.1", port=0, settings=ListenerSettings(flush_s=0.05, **words))  # type: ignore[arg-type]
+    listener._desk = desk = Desk()  # type: ignore[assignment]
+    stop = asyncio.Event()
+    silent = SimpleNamespace(beat=lambda **_: None, farewell=lambda **_: None)
+    with patch.object(listeners, "beats", silent):
+        running = asyncio.create_task(listener.run(stop))
+        await listener.ready.wait()
+        try:
+            yield listener, desk
+        finally:
+            stop.set()
+            await running
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> telemetry.Lake:
+    return telemetry.Lake(telemetry.LakeConfig(folder=str(tmp_path / "lake")))
+
+
+async def send(port: int, *pieces: bytes, pause: float = 0.0) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause)
+    finally:
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
+async def until(what: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_garbage_is_counted_kept_and_ends_its_connection_only(lake: telemetry.Lake) -> None:
+    async with listening(lake) as (listener, desk):
+        for octets in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(400), b"\x00\x01" + os.urandom(300), b"\x7e" * 500):
+            await send(listener.port, octets)
+        await send(listener.port, framed(PLAIN_PUSH))
+        await until(lambda: any(frame.apdu == PLAIN_PUSH for frame in desk.frames))
+        assert listener.figures.dropped["broken framing"] >= 1
+        assert all(frame.fault for frame in desk.frames if frame.apdu != PLAIN_PUSH)
+
+
+async def test_a_frame_that_never_ends_is_cut_off_and_a_dripping_one_taken(lake: telemetry.Lake) -> None:
+    async with listening(lake, idle_timeout_s=0.4) as (listener, desk):
+        whole = framed(PLAIN_PUSH)
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(whole[:-3])
+        await send(listener.port, *(whole[place : place + 1] for place in range(len(whole))), pause=0.01)
+        await until(lambda: desk.frames)
+        await until(lambda: listener.figures.dropped["unfinished frame (idle)"] == 1)
+        assert [frame.apdu for frame in desk.frames] == [PLAIN_PUSH]
+        writer.close()
+
+
+async def test_an_impossible_length_holds_no_memory(lake: telemetry.Lake) -> None:
+    async with listening(lake, idle_timeout_s=0.5) as (listener, _):
+        await send(listener.port, bytes.fromhex("000100010001FFFF"), *([b"\x00" * 60_000] * 3))
+        await until(lambda: listener._connections == 0)
+
+
+async def test_thousands_of_half_open_connections_leave_room_and_go(lake: telemetry.Lake) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = 3000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2 * count + 500)), hard))
+    async with listening(lake, connections=count - 500, idle_timeout_s=3) as (listener, desk):
+        held = []
+        for _ in range(count):
+            one = socket.socket()
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", listener.port))
+            held.append(one)
+            if not len(held) % 200:
+                await asyncio.sleep(0)
+        await until(lambda: listener.figures.dropped["too many connections"] >= 500, 20)
+        assert listener._connections <= count - 500
+        await until(lambda: listener._connections == 0, 20)
+        await send(listener.port, framed(PLAIN_PUSH))
+        await until(lambda: desk.frames)
+        for one in held:
+            one.close()
+
+
+async def test_a_flood_of_datagrams_is_bounded_and_counted(lake: telemetry.Lake) -> None:
+    async with listening(lake, frames_held_at_most=100) as (listener, desk):
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            for number in range(2000):
+                piece = framed(PLAIN_PUSH) if number % 2 else os.urandom(40)
+                await loop.sock_sendto(sender, piece, ("127.0.0.1", listener.port))
+        await until(lambda: listener.figures.frames > 0)
+        await asyncio.sleep(0.2)
+        assert len(desk.frames) + sum(listener.figures.dropped.values()) >= listener.figures.frames
+        await send(listener.port, framed(PLAIN_PUSH))
+        await until(lambda: any(frame.transport == "tcp" for frame in desk.frames))
+
+
+# Meters.
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def _garbage(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(os.urandom(300))
+    await writer.drain()
+
+
+async def _stops(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(bytes.fromhex("0001000100100040") + b"\x61\x29")
+    await writer.drain()
+    await asyncio.sleep(30)
+
+
+async def _drips(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    for octet in bytes.fromhex("0001000100100400") + bytes(1000):
+        writer.write(bytes((octet,)))
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def _mute(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(30)
+
+
+async def _hangs_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def _associate_with(port: int, parameters: ClientParameters) -> None:
+    async with await open_session("127.0.0.1", port, WrapperLink(16, 1), 0.6) as session:
+        await session.run(associate(ClientAssociation(parameters)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (_garbage, (DlmsError, SessionError)),
+        (_stops, PeerTimeout),
+        (_drips, PeerTimeout),
+        (_mute, PeerTimeout),
+        (_hangs_up, (PeerClosed, Unreachable)),
+    ],
+    ids=["garbage", "stops mid-frame", "drips", "never answers", "hangs up"],
+)
+async def test_a_broken_meter_costs_its_session_until_the_timeout_and_no_longer(
+    answer: Answer, expected: type[Exception]
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        try:
+            await answer(reader, writer)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    parameters = ClientParameters(client_sap=16, server_sap=1, authentication=Authentication.NONE)
+    started = time.monotonic()
+    ticks = 0
+
+    async def neighbor() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.01)
+
+    beside = asyncio.create_task(neighbor())
+    with pytest.raises(expected):
+        await _associate_with(port, parameters)
+    took = time.monotonic() - started
+    beside.cancel()
+    server.close()
+    assert took < 2
+    assert ticks >= took / 0.05
