@@ -134,5 +134,9 @@ def test_the_audit_chain_holds_every_entry(crowd: Crowd) -> None:
     assert crowd[1][:2] == ["None", str(PROCESSES * ROUNDS)]
 
 
+def test_a_chain_that_grows_while_it_is_checked_is_not_called_broken(crowd: Crowd) -> None:
+    assert [words for words in crowd[0] if words[0] == "broken"] == []
+
+
 def test_facts_are_delivered_in_order_and_by_one_of_them(crowd: Crowd) -> None:
     assert crowd[1][2].split() == [str(number) for number in range(ROUNDS)]

@@ -91,7 +91,7 @@ def late(owner: str) -> None:
 
 
 def crowd(owner: str) -> None:
-    """In every round take a slot and a batch of counters of meters that nobody has spoken to, write an entry, deliver facts."""
+    """In every round take a slot, counters of meters that nobody has spoken to, and facts; write an entry and check the chain."""
     wait_for_others()
     for number in range(ROUNDS):
         now = datetime.now(UTC)
@@ -101,6 +101,8 @@ def crowd(owner: str) -> None:
         for meter, taken in credentials.reserve_counters(meters, 3).items():
             print("counters", meter, *range(taken.next, taken.next + taken.remaining))
         audit.record(actor=process_actor(owner), action="take part", subject=f"round {number}", at=now)
+        if broken := audit.find_break():
+            print("broken", broken)
         facts.deliver(now=now, limit=2)
 
 

@@ -67,10 +67,18 @@ def _cluster(binaries: Path, folder: Path) -> Iterator[str]:
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
     control = (binaries / "pg_ctl", "--pgdata", data, "--wait")
     run(*control, "--log", folder / "log", "--options", options, "start")
+    # Where the tests are killed nothing below is reached, so a shell waits for the end of its input, which is the end of ours.
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", 'read _; kill -QUIT "$1"', "sh", (data / "postmaster.pid").read_text().split()[0]],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         run(binaries / "createdb", "--host", "127.0.0.1", "--port", str(port), "--username", "meterops", "meterops")
         yield f"postgresql://meterops@127.0.0.1:{port}/meterops"
     finally:
+        guard.kill()
+        guard.communicate()
         run(*control, "--mode", "immediate", "stop")
 
 

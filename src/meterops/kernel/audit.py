@@ -45,17 +45,29 @@ def record(
 
 
 def find_break() -> str | None:
-    """The first place where the chain does not hold, in words; None where every digest follows from the one before."""
-    previous = _FIRST
-    for entry in AuditEntry.objects.order_by("id").iterator(chunk_size=2000):
-        content = {name: getattr(entry, name) for name in ("actor", "action", "subject", "before", "after")}
-        if entry.previous_digest != previous or entry.digest != _digest(previous, entry.at, content, entry.reason):
-            return f"audit entry {entry.id} ({entry.action} of {entry.subject}) does not follow from the one before it"
-        previous = entry.digest
-    head = AuditHead.objects.filter(id=1).first()
-    if head and head.digest != previous:
-        return "the newest audit entries are missing: the head's digest is not the last entry's"
-    return None
+    """The first place where the chain does not hold, in words; None where every digest follows from the one before.
+
+    Others may append meanwhile: the head is read before the entries, and where it has moved since, what was added is read too.
+    """
+    previous, last_id, head = _FIRST, 0, _head()
+    while True:
+        for entry in AuditEntry.objects.filter(id__gt=last_id).order_by("id").iterator(chunk_size=2000):
+            content = {name: getattr(entry, name) for name in ("actor", "action", "subject", "before", "after")}
+            if entry.previous_digest != previous or entry.digest != _digest(previous, entry.at, content, entry.reason):
+                return (
+                    f"audit entry {entry.id} ({entry.action} of {entry.subject}) does not follow from the one before it"
+                )
+            previous, last_id = entry.digest, entry.id
+        if head == previous:
+            return None
+        before, head = head, _head()
+        if head == before:
+            return "the newest audit entries are missing: the head's digest is not the last entry's"
+
+
+def _head() -> str:
+    """The digest of the newest entry."""
+    return AuditHead.objects.filter(id=1).values_list("digest", flat=True).first() or _FIRST
 
 
 def list_entries(

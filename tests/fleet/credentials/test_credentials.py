@@ -2,12 +2,13 @@
 
 import logging
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from meterops.fleet.credentials.models import DeviceKey
 from meterops.fleet.credentials.refusals import ShipmentNotReadable
 from meterops.fleet.credentials.shipments import read_shipment
 from meterops.fleet.inventory import api as inventory
+from meterops.kernel import audit
 from meterops.kernel.actor import process_actor
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -99,6 +101,36 @@ def test_every_bad_row_is_named_and_nothing_is_stored(meters: dict[str, int], tm
     }
     assert not DeviceKey.objects.exists()
     assert not any(key in str(refused.value.details) for keys in KEYS.values() for key in keys)
+
+
+@pytest.mark.parametrize("damage", [lambda key: key[:-1], lambda key: key + "0", lambda key: key[:-1] + "g"])
+def test_a_key_that_cannot_be_read_is_not_repeated_to_anybody(
+    meters: dict[str, int], tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[str], str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    credentials.create_master_key()
+    wrong = damage(KEYS["M2"][0])
+    file = a_shipment(tmp_path, keys=KEYS | {"M2": [wrong, *KEYS["M2"][1:]]})
+    with pytest.raises(credentials.ShipmentHasErrors) as refused:
+        credentials.import_shipment(file, actor=ACTOR, at=NOW)
+    (error,) = refused.value.details["errors"]  # type: ignore[misc]
+    assert (error.row, error.column) == (3, "encryption_key")
+    assert wrong[:-2] not in f"{refused.value} {refused.value.details} {caplog.text} {list(audit.list_entries())}"
+
+
+def test_a_shipment_that_fails_while_it_is_stored_leaves_nothing(
+    meters: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials.create_master_key()
+    monkeypatch.setattr("meterops.fleet.credentials.operations.BATCH", 2)
+    DeviceKey.objects.create(
+        end_device_id=meters["M3"], kind=0, version=1, state="RETIRED", wrapped=b"", master_key_id="", created_at=NOW,
+        state_since=NOW,
+    )  # fmt: skip
+    with pytest.raises(IntegrityError), transaction.atomic():
+        credentials.import_shipment(a_shipment(tmp_path), actor=ACTOR, at=NOW)
+    assert DeviceKey.objects.count() == 1
+    assert audit.list_entries(action="import keys") == []
 
 
 def test_without_a_master_key_nothing_is_stored(meters: dict[str, int], tmp_path: Path) -> None:
@@ -207,3 +239,13 @@ def test_push_counters_never_fall() -> None:
     credentials.keep_push_counters({1: 10, 2: 20})
     credentials.keep_push_counters({1: 5, 2: 25, 3: 1})
     assert credentials.push_counters([1, 2, 3, 4]) == {1: 10, 2: 25, 3: 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counters_are_durable_before_they_are_given_out() -> None:
+    """What a worker was given counts as used even if it dies at once: another connection's next reservation begins behind it."""
+    first = credentials.reserve_counters([1, 2], 64)
+    connection.close()
+    second = credentials.reserve_counters([1, 2], 64)
+    for meter in (1, 2):
+        assert second[meter].next == first[meter].next + 64

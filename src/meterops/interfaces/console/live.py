@@ -50,24 +50,23 @@ class Tail:
             self._loop, self._task, self._queues = loop, None, set()
         self._queues.add(queue)
         if self._task is None or self._task.done():
-            start = await loop.run_in_executor(self._reader, _read_last_id)
+            tail = await loop.run_in_executor(self._reader, _begin)
             if self._task is None or self._task.done():
-                self._task = loop.create_task(self._run(start))
+                self._task = loop.create_task(self._run(tail))
         try:
             yield queue
         finally:
             self._queues.discard(queue)
 
-    async def _run(self, last_id: int) -> None:
+    async def _run(self, tail: hints.Tail) -> None:
         loop = asyncio.get_running_loop()
         while self._queues:
             try:
-                found = await loop.run_in_executor(self._reader, _read_after, last_id)
+                found = await loop.run_in_executor(self._reader, _read_on, tail)
             except Exception:
                 log.exception("the hint table could not be read; it is tried again")
                 found = []
             for record in found:
-                last_id = record.id
                 for queue in self._queues:
                     _offer(queue, record)
             await asyncio.sleep(POLL_S)
@@ -91,9 +90,17 @@ def _read_after(last_id: int) -> list[HintRecord]:
         close_old_connections()
 
 
-def _read_last_id() -> int:
+def _read_on(tail: hints.Tail) -> list[HintRecord]:
+    close_old_connections()
     try:
-        return hints.last_id()
+        return tail.read(KEPT)
+    finally:
+        close_old_connections()
+
+
+def _begin() -> hints.Tail:
+    try:
+        return hints.Tail()
     finally:
         close_old_connections()
 
