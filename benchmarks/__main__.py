@@ -18,6 +18,7 @@ LAPTOP: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "simulator_physics": (("--meters", "1000"), ("--meters", "10000")),
     "queue": ((),),
     "read_fleet": (("--meters", "1000"), ("--meters", "10000")),
+    "storm": (("--meters", "10000", "--seeds", "20"), ("--meters", "100000", "--seeds", "20")),
 }
 """The runs of each benchmark; costs that must grow with the meters are measured a decade apart."""
 

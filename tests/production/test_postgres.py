@@ -22,7 +22,6 @@ STATE_TESTS = (
     "tests/fleet",
     "tests/practices/events",
     "tests/practices/incidents",
-    "tests/interfaces/console/test_views.py",
 )
 WRITERS, COMMITS = 3, 5
 

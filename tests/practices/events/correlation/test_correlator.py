@@ -227,7 +227,7 @@ def test_unknown_meters_and_impossible_times_are_passed_over(town: Town) -> None
 _delays = st.lists(st.floats(0, 4.5), min_size=100, max_size=100)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.randoms(use_true_random=False), _delays, st.sampled_from(["feeders", "substations"]))
 def test_no_child_is_told_of_while_its_parent_is_down(shuffle: object, delays: list[float], level: str) -> None:
     """Whatever order last gasps arrive in within the hold-down, the first thing told is the parent."""
@@ -244,7 +244,7 @@ def test_no_child_is_told_of_while_its_parent_is_down(shuffle: object, delays: l
     assert important(stage) == [("OPENED", root)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 def test_a_correlator_from_a_checkpoint_goes_on_as_the_other_would(seed: int, killed_after: int) -> None:
     town = make_town(feeders=2)
