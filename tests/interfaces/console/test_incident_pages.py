@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from meterops.kernel.clock import utc_now
 from meterops.practices.events import events as told
 from meterops.practices.events.alarms import Word, take_words
 from meterops.practices.events.catalogue import catalogue
+from meterops.practices.events.models import Situation
 from meterops.practices.incidents import api as incidents
 from meterops.practices.incidents import subscribers
 
@@ -23,8 +25,8 @@ TEST = process_actor("test")
 @pytest.fixture
 def street(db: None) -> int:
     """A transformer with three meters; its id."""
-    nodes = "mrid,kind,name,parent_electrical\nT1,POWER_TRANSFORMER,Mill Lane,\n" + "".join(
-        f"P{n},USAGE_POINT,,T1\n" for n in range(3)
+    nodes = "mrid,kind,name,parent_electrical,latitude,longitude\nT1,POWER_TRANSFORMER,Mill Lane,,52.1,5.1\n" + "".join(
+        f"P{n},USAGE_POINT,,T1,52.1,5.1\n" for n in range(3)
     )
     devices = "serial,usage_point\n" + "".join(f"M{n},P{n}\n" for n in range(3))
     files = [
@@ -171,3 +173,19 @@ def test_questions_do_not_grow_with_the_queue(
         open_incident(node, f"22222222-2222-5222-8222-22222222222{number}")
     with django_assert_max_num_queries(len(few) + 1):  # type: ignore[operator]
         text_of(operator, "/incidents?part=rows")
+
+
+def test_the_map_shows_who_is_without_supply(operator: Client, street: int) -> None:
+    at = utc_now()
+    Situation.objects.create(
+        id="11111111-1111-5111-8111-111111111111",
+        kind="OUTAGE",
+        tree="ELECTRICAL",
+        node_id=street,
+        node_mrid="T1",
+        started_at=at,
+        opened_at=at,
+        changed_at=at,
+    )
+    legend = json.loads(operator.get("/grid/states?by=supply").headers["X-Legend"])
+    assert [(one["label"], one["count"]) for one in legend] == [("without supply", 3)]

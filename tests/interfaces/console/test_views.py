@@ -332,7 +332,7 @@ def test_the_maps_points_are_transformers_then_their_meters(console: Console) ->
     assert np.bincount(parents[4:]).tolist() == [12, 12, 12, 12]
 
 
-@pytest.mark.parametrize("by", ["read", "voltage", "firmware", "model", "phase", "nonsense"])
+@pytest.mark.parametrize("by", ["read", "supply", "voltage", "firmware", "model", "phase", "nonsense"])
 def test_every_coloring_has_an_octet_per_point_and_a_legend_that_adds_up(console: Console, by: str) -> None:
     answer = console.client().get(f"/grid/states?by={by}")
     assert len(answer.content) == 52

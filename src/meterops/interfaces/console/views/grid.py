@@ -24,9 +24,11 @@ from meterops.interfaces.console.places import KIND_WORDS, way_down
 from meterops.interfaces.console.reading_state import BOXES, MARKS, WORDS, ReadState, States
 from meterops.interfaces.console.svg.one_line import Branch, Meter, lay_out
 from meterops.kernel.clock import from_epoch, utc_now
+from meterops.practices.events import api as events
 
 COLORINGS = (
     ("read", "reading"),
+    ("supply", "supply"),
     ("voltage", "voltage"),
     ("firmware", "firmware"),
     ("model", "model"),
@@ -105,6 +107,18 @@ def _by_reading(points: Points) -> Colors:
     return found.state, legend
 
 
+def _by_supply(points: Points) -> Colors:
+    """Who is below the root of an open situation: without supply, or without contact."""
+    wanted = points.id.astype(np.int64)
+    state = np.zeros(len(points), dtype=np.uint8)
+    for found in sorted(events.list_situations(), key=lambda one: one.kind == "OUTAGE"):
+        below = inventory.ids_of_end_devices(inventory.EndDeviceFilter(under=(found.node_mrid,)))
+        state[np.isin(wanted, below)] = 1 if found.kind == "OUTAGE" else 2
+    labels = (("nothing known against it", "dot"), ("without supply", "triangle"), ("without contact", "ring"))
+    counts = np.bincount(state[points.kind == map_points.METER], minlength=len(labels))
+    return state, [_legend(label, shape, n, int(counts[n])) for n, (label, shape) in enumerate(labels) if counts[n]]
+
+
 def _by_voltage(points: Points) -> Colors:
     """Each meter by the newest voltage of any of its phases that is farthest from its band."""
     ids, lowest, highest = telemetry.latest_voltages(telemetry.lake(), now=utc_now())
@@ -167,6 +181,7 @@ def _kinds(points: Points, ids: npt.NDArray[np.int64], values: npt.NDArray[Any])
 
 COLORS: dict[str, Callable[[Points], Colors]] = {
     "read": _by_reading,
+    "supply": _by_supply,
     "voltage": _by_voltage,
     "firmware": _by_column("firmware_version"),
     "model": _by_column("model"),

@@ -112,7 +112,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         return {"health": events.alarm_health(now=utc_now())}
 
     parts = {"strip": strip, "incidents": worst, "load": load, "rounds": rounds, "look": look, "recent": recent}
-    return page(request, "overview", parts, by="read")
+    return page(request, "overview", parts, by="supply")
 
 
 # --- the strip ------------------------------------------------------------------------------------------------------
