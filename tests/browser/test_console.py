@@ -114,6 +114,8 @@ def test_a_figure_leads_to_the_meters_it_counts(signed_in: Page) -> None:
 
 
 def test_the_map_is_drawn_and_says_what_its_shapes_mean(signed_in: Page) -> None:
+    expect(signed_in.locator(".map-legend")).to_contain_text("nothing known against it 72")
+    signed_in.goto("/grid?by=read")
     expect(signed_in.locator(".map-legend")).to_contain_text("silent")
     drawn = signed_in.locator(".map-wrap > canvas").evaluate(
         """(canvas) => {
