@@ -230,7 +230,7 @@ def test_more_meters_than_allowed_are_not_read(console: Console, monkeypatch: py
 
 def test_a_meters_page_says_where_it_hangs_and_how_it_does(console: Console) -> None:
     page = text(console.client().get(f"/meters/{console.fleet.ids[0]}"))
-    for words in ("M00000000", "Northmoor 10 kV east", "TR-0000", "Route 0000", "read in 24 h", "Power down"):
+    for words in ("M00000000", "Northmoor 10 kV east", "TR-0000", "Route 0000", "read in 24 h", "Power failed"):
         assert words in page
     assert "kWh" in page
 

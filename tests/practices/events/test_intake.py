@@ -144,6 +144,46 @@ def test_planned_work_keeps_situations_away_until_it_ends(plant: Plant) -> None:
     assert [s.node_mrid for s in events.list_situations()] == ["T0"]
 
 
+def test_planned_work_raises_no_alarms_of_its_meters_and_is_looked_at_again_however_long_it_lasts(plant: Plant) -> None:
+    events.plan_work(
+        node_mrid="T0", starts_at=BEGAN, ends_at=BEGAN + timedelta(hours=2), reason="a switchboard is replaced",
+        actor=TEST, at=BEGAN,
+    )  # fmt: skip
+    plant.events(plant.ids["T0"], GONE)
+    plant.wait(7100, step=60)
+    assert events.list_alarms().alarms == ()
+    assert events.list_situations() == []
+    plant.wait(160, step=10)
+    assert [s.node_mrid for s in events.list_situations()] == ["T0"]
+
+
+def test_only_a_sign_of_supply_ends_the_alarm_of_a_meter_dark_by_itself(plant: Plant) -> None:
+    alone = plant.ids["T5"][0]
+    plant.events([alone], GONE)
+    plant.wait(7200, step=60)
+    (alarm,) = events.list_alarms().alarms
+    assert alarm.event_type == "POWER_FAILURE"
+    plant.sessions([alone])
+    plant.wait(40)
+    assert events.list_alarms().alarms == ()
+
+
+def test_a_meter_silent_by_itself_is_an_alarm_until_it_answers_or_something_explains_it(plant: Plant) -> None:
+    alone, other = plant.ids["T5"][0], plant.ids["T0"][0]
+    plant.sessions([m for group in plant.ids.values() for m in group if m not in (alone, other)])
+    plant.sessions([alone, other], error="timeout")
+    plant.wait(100)
+    assert {(a.event_type, a.end_device_id) for a in events.list_alarms().alarms} == {
+        ("SILENT_METER", alone),
+        ("SILENT_METER", other),
+    }
+    plant.sessions([alone])
+    plant.events(plant.ids["T0"][1:], GONE)
+    plant.wait(40)
+    assert [s.node_mrid for s in events.list_situations()] == ["T0"]
+    assert events.list_alarms().alarms == ()
+
+
 def test_a_moved_transformer_is_seen_where_it_hangs_now(plant: Plant) -> None:
     plant.wait(1)
     for name in ("T3", "T4", "T5"):

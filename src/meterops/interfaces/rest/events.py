@@ -9,6 +9,7 @@ from ninja import Field, Query, Router, Schema, Status
 
 from meterops.fleet.inventory import api as inventory
 from meterops.interfaces.rest.authentication import actor_of, require
+from meterops.interfaces.rest.reading import PeriodNotValid
 from meterops.kernel.clock import utc_now
 from meterops.kernel.interval import Interval
 from meterops.practices.events import api as events
@@ -60,11 +61,14 @@ def list_events(
 ) -> list[dict[str, Any]]:
     """Of the last day when no time is given; unknown codes and unknown meters are among them."""
     until = ends_at or utc_now() + timedelta(days=1)
+    since = starts_at or until - timedelta(days=2)
+    if since.tzinfo is None or until.tzinfo is None or since >= until:
+        raise PeriodNotValid("A period has a time zone and ends after it starts.")
     found = events.explore_events(
         end_device_id=inventory.get_end_device(meter).id if meter else None,
         code=code,
         event_type=type,
-        period=Interval(starts_at or until - timedelta(days=2), until),
+        period=Interval(since, until),
         limit=limit,
     )
     return [asdict(one) for one in found]
@@ -109,6 +113,8 @@ def counters(request: HttpRequest, first_day: date, type: str = "") -> list[dict
 @router.get("/alarms/noisy", summary="Devices that raised most alarms")
 def noisy(request: HttpRequest, since: datetime, limit: Limit = 20) -> list[dict[str, Any]]:
     """Since a time."""
+    if since.tzinfo is None:
+        raise PeriodNotValid("The time has a time zone.")
     return [asdict(one) for one in events.noisy_devices(since=since, limit=limit)]
 
 

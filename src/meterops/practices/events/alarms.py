@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
 from django.db.models import F
+from numpy.typing import NDArray
 
 from meterops.kernel import facts
 from meterops.practices.events.catalogue import EventType
@@ -15,6 +17,7 @@ from meterops.practices.events.models import Alarm, AlarmMinute, AlarmState
 from meterops.practices.events.rules import (
     CHATTER_SHELVED,
     KEPT_CHANGES,
+    MAX_SINGLES,
     is_chattering,
     priority_of,
     reduction_key,
@@ -91,17 +94,31 @@ def take_words(words: Iterable[Word], *, transformers: dict[int, int], now: date
 
 
 def raise_singles(
-    ids: Sequence[int], event: EventType, *, transformers: dict[int, int], now: datetime
+    ids: NDArray[np.int64],
+    times: NDArray[np.float64],
+    event: EventType,
+    *,
+    is_over: Callable[[NDArray[np.int64], NDArray[np.float64]], NDArray[np.bool_]],
+    transformers: dict[int, int],
+    now: datetime,
 ) -> tuple[int, int]:
-    """Make the active alarms of a type those of exactly these meters: others are over. Returns raised and ended."""
-    active = dict(
-        Alarm.objects.filter(state=AlarmState.ACTIVE, event_type=event.type).values_list("end_device_id", "pk")
+    """Raise alarms of a type for meters (n,) since times (n,), and end the active ones that are over.
+
+    Only what a meter showed since, or what explains it, ends its alarm: that nothing more was heard does not.
+    Returns how many were raised and how many ended.
+    """
+    active = list(
+        Alarm.objects.filter(state=AlarmState.ACTIVE, event_type=event.type).values_list(
+            "end_device_id", "pk", "first_at"
+        )
     )
-    at = now.timestamp()
-    wanted = set(ids)
-    words = [Word(one, "", event, at) for one in sorted(wanted - active.keys())]
+    devices = np.array([device for device, _, _ in active], np.int64)
+    ended = is_over(devices, np.array([first_at.timestamp() for _, _, first_at in active], np.float64))
+    new = np.flatnonzero(~np.isin(ids, devices))
+    chosen = new[np.argsort(times[new], kind="stable")][:MAX_SINGLES]
+    words = [Word(int(ids[place]), "", event, float(times[place])) for place in chosen]
     raised, _ = take_words(words, transformers=transformers, now=now)
-    over = [pk for device, pk in active.items() if device not in wanted]
+    over = [active[place][1] for place in np.flatnonzero(ended)]
     for start in range(0, len(over), _CHUNK):
         Alarm.objects.filter(pk__in=over[start : start + _CHUNK]).update(state=AlarmState.CLEARED, cleared_at=now)
     return raised, len(over)

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from numpy.typing import NDArray
 
 from meterops.fleet.headend.api import Lane
@@ -27,6 +28,7 @@ from meterops.practices.events import rules, situations
 from meterops.practices.events.alarms import Word, raise_singles, take_words
 from meterops.practices.events.catalogue import EventClass, EventType, catalogue, family_of
 from meterops.practices.events.correlation import Change, CorrelationSettings, Correlator, Evidence, Topology
+from meterops.practices.events.correlation.correlator import AFTER_PLANNED_S
 from meterops.practices.events.correlation.correlator import PlannedWork as CorrelatorWork
 from meterops.practices.events.models import DailyCounter, IntakeState, PlannedWork
 
@@ -202,12 +204,24 @@ class Intake:
             self._saved_at = now.timestamp()
 
     def _singles(self, correlator: Correlator, fleet: _Fleet, now: datetime) -> tuple[int, int]:
-        """Meters that are dark all by themselves. Not in a storm: most of them will be explained."""
-        event = catalogue().by_type(rules.SUPPLY_LOST)
-        if correlator.is_storm or event is None:
+        """Meters that are dark or silent all by themselves. Not in a storm: most of them will be explained."""
+        dark = catalogue().by_type(rules.SUPPLY_LOST)
+        if correlator.is_storm or dark is None:
             return 0, 0
-        ids = correlator.unexplained(now.timestamp() - rules.SINGLE_HOLD_S)[: rules.MAX_SINGLES]
-        return raise_singles(ids.tolist(), event, transformers=fleet.transformers, now=now)
+        raised = ended = 0
+        for event, evidence in ((dark, Evidence.DOWN), (rules.SILENT, Evidence.SILENT)):
+            at = now.timestamp()
+            ids, times = correlator.unexplained(at, rules.SINGLE_HOLD_S, evidence)
+            more, over = raise_singles(
+                ids,
+                times,
+                event,
+                is_over=partial(correlator.is_over, now=at),
+                transformers=fleet.transformers,
+                now=now,
+            )
+            raised, ended = raised + more, ended + over
+        return raised, ended
 
 
 class TakenOver(RuntimeError):
@@ -309,8 +323,15 @@ def _no_later(tail: telemetry.Tail, place: int) -> telemetry.Tail:
 
 
 def _planned(now: datetime) -> Iterable[CorrelatorWork]:
-    rows = PlannedWork.objects.filter(cancelled_at=None, ends_at__gt=now, starts_at__lte=now)
-    return [CorrelatorWork(one.node_id, one.starts_at.timestamp(), one.ends_at.timestamp()) for one in rows]
+    """Work that goes on, or ended so lately that what is left below it is still to be looked at."""
+    lately = now - timedelta(seconds=AFTER_PLANNED_S)
+    rows = PlannedWork.objects.filter(Q(cancelled_at=None) | Q(cancelled_at__gt=lately), ends_at__gt=lately)
+    return [
+        CorrelatorWork(
+            one.node_id, one.starts_at.timestamp(), min(one.ends_at, one.cancelled_at or one.ends_at).timestamp()
+        )
+        for one in rows.filter(starts_at__lte=now)
+    ]
 
 
 def _count(batch: _Batch, now: datetime) -> None:

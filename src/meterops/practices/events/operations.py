@@ -49,6 +49,8 @@ def shelve_alarms(*, alarm_ids: Sequence[int], until: datetime, reason: str, act
     """
     if not reason.strip():
         raise ShelvingNotValid("A reason is needed to shelve an alarm.")
+    if until.tzinfo is None:
+        raise ShelvingNotValid("The end of shelving has a time zone.")
     if not at < until <= at + MAX_SHELVED:
         raise ShelvingNotValid(f"Shelving ends after it begins and within {MAX_SHELVED.days} days.")
     _check_known(alarm_ids)
@@ -84,6 +86,8 @@ def plan_work(
     """
     if not reason.strip():
         raise PlannedWorkNotValid("A reason is needed to plan work.")
+    if starts_at.tzinfo is None or ends_at.tzinfo is None:
+        raise PlannedWorkNotValid("The period of planned work has a time zone.")
     if ends_at <= starts_at or ends_at <= at:
         raise PlannedWorkNotValid("Planned work ends after it begins, and is not over yet.")
     node = inventory.get_item(node_mrid)

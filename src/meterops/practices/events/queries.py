@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from meterops.fleet.inventory import api as inventory
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel.interval import Interval
-from meterops.practices.events.catalogue import EventType, catalogue, family_of
+from meterops.practices.events.catalogue import ALARM_REGISTER, EventType, catalogue, family_of
 from meterops.practices.events.correlation import Correlator
 from meterops.practices.events.models import (
     Alarm,
@@ -27,7 +27,7 @@ from meterops.practices.events.models import (
     Situation,
     SituationState,
 )
-from meterops.practices.events.refusals import AlarmUnknown, SituationUnknown
+from meterops.practices.events.refusals import AlarmPageNotValid, AlarmUnknown, SituationUnknown
 from meterops.practices.events.rules import WINDOW_S, Flood, find_flood
 
 _WINDOW = timedelta(seconds=WINDOW_S)
@@ -84,15 +84,26 @@ class AlarmPage:
 
 
 def list_alarms(wanted: AlarmFilter | None = None, *, after: str = "", limit: int = 100) -> AlarmPage:
-    """Alarms, the newest raised first."""
+    """Alarms, the newest raised first.
+
+    Raises:
+        AlarmPageNotValid: when `after` is not what a page answered.
+    """
     found = _alarms(wanted or AlarmFilter()).order_by("-raised_at", "-id")
     if after:
-        moment, _, last = after.partition("_")
-        at = datetime.fromtimestamp(float(moment), UTC)
-        found = found.filter(Q(raised_at__lt=at) | Q(raised_at=at, id__lt=int(last)))
+        at, last = _place(after)
+        found = found.filter(Q(raised_at__lt=at) | Q(raised_at=at, id__lt=last))
     rows = list(found[: limit + 1])
     more = f"{rows[limit - 1].raised_at.timestamp():.6f}_{rows[limit - 1].pk}" if len(rows) > limit else ""
     return AlarmPage(_views(rows[:limit]), more)
+
+
+def _place(after: str) -> tuple[datetime, int]:
+    moment, _, last = after.partition("_")
+    try:
+        return datetime.fromtimestamp(float(moment), UTC), int(last)
+    except (ValueError, OverflowError):
+        raise AlarmPageNotValid(f"{after[:60]!r} is no place in a list of alarms; give what a page answered.") from None
 
 
 def get_alarm(alarm_id: int) -> AlarmView:
@@ -453,6 +464,22 @@ class EventView:
     origin: str
 
 
+_LOGS = {
+    0: "standard log",
+    1: "fraud log",
+    2: "disconnect log",
+    3: "M-Bus log",
+    4: "communication log",
+    5: "power quality log",
+    ALARM_REGISTER: "alarm register",
+}
+
+
+def log_words(log: int) -> str:
+    """Which of a meter's logs, or its alarm register, a number stands for."""
+    return _LOGS.get(log, f"log {log}")
+
+
 _ORIGINS = {1: "read from the log", 2: "pushed"}
 
 
@@ -477,10 +504,12 @@ def explore_events(
 
 def describe_events(rows: Sequence[telemetry.EventRow], *, event_type: str = "") -> list[EventView]:
     """Rows of the lake in words; with `event_type`, only those that are of it in their meter's family."""
-    known = {row.end_device_id for row in rows if row.end_device_id}
-    columns = inventory.columns_of_end_devices(["serial", "profile"], inventory.EndDeviceFilter(ids=tuple(known)))
-    serials = dict(zip(columns["id"].tolist(), columns["serial"].tolist(), strict=True)) if known else {}
-    profiles = dict(zip(columns["id"].tolist(), columns["profile"].tolist(), strict=True)) if known else {}
+    serials: dict[int, str] = {}
+    profiles: dict[int, str] = {}
+    if known := {row.end_device_id for row in rows if row.end_device_id}:
+        columns = inventory.columns_of_end_devices(["serial", "profile"], inventory.EndDeviceFilter(ids=tuple(known)))
+        serials = dict(zip(columns["id"].tolist(), columns["serial"].tolist(), strict=True))
+        profiles = dict(zip(columns["id"].tolist(), columns["profile"].tolist(), strict=True))
     views = []
     for row in rows:
         event = find_event(profiles.get(row.end_device_id, ""), row.log, row.code)

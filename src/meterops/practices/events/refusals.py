@@ -7,6 +7,10 @@ class AlarmUnknown(Refusal):
     """There is no such active alarm."""
 
 
+class AlarmPageNotValid(Refusal):
+    """A page of alarms is asked for by what the page before it answered."""
+
+
 class SituationUnknown(Refusal):
     """There is no such situation."""
 

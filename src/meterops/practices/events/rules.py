@@ -13,6 +13,7 @@ SUPPLY_LOST: Final = "POWER_FAILURE"
 SUPPLY_BACK: Final = "POWER_RETURNED"
 AUTHENTICATION_FAILED: Final = "AUTHENTICATION_FAILED"
 COUNTER_LOST: Final = "COUNTER_LOST"
+SILENT_METER: Final = "SILENT_METER"
 UNKNOWN_PREFIX: Final = "UNKNOWN_"
 
 HEAD_END_TYPES: Final = {
@@ -24,12 +25,17 @@ HEAD_END_TYPES: Final = {
     ),
 }
 """What failed sessions say about single meters, by the session's error class."""
+SILENT: Final = EventType(
+    SILENT_METER, Severity.WARNING, EventClass.ADVISORY, (), False, "Silent, though asked again", "head-end"
+)
+"""A meter that did not answer, nor when it was tried again, while nothing explains it."""
 
 MAX_SHELVED: Final = timedelta(days=7)
 CHATTER_SHELVED: Final = timedelta(hours=1)
 SINGLE_HOLD_S: Final = 60.0
-"""A meter dark by itself is an alarm when no situation has explained it for this long."""
+"""A meter dark or silent by itself is an alarm when no situation has explained it for this long."""
 MAX_SINGLES: Final = 1000
+"""That many are looked at in a step, the longest so first; more come with the next."""
 
 CHATTER_SHORT: Final = (3, 60.0)
 CHATTER_LONG: Final = (6, 300.0)

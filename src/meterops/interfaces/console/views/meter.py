@@ -17,7 +17,6 @@ from meterops.fleet.headend.api import OperationState
 from meterops.fleet.inventory import api as inventory
 from meterops.fleet.inventory.api import EndDeviceView
 from meterops.fleet.telemetry import api as telemetry
-from meterops.interfaces.console import event_words
 from meterops.interfaces.console.fleet_state import CONTACTS
 from meterops.interfaces.console.local_days import SPAN_DAYS, parse_day, period_of, span_of, today
 from meterops.interfaces.console.pages import actor_of, may, notice, page, signed_in, user_of
@@ -30,6 +29,7 @@ from meterops.interfaces.console.templatetags.console import milliseconds, numbe
 from meterops.kernel import beats
 from meterops.kernel.clock import from_epoch, utc_now
 from meterops.kernel.refusal import Refusal
+from meterops.practices.events import api as practice
 
 READ = "headend.read_on_demand"
 SPANS = tuple(SPAN_DAYS)
@@ -56,7 +56,7 @@ def meter(request: HttpRequest, end_device_id: int) -> HttpResponse:
 
     def events() -> dict[str, object]:
         found = telemetry.list_events(telemetry.lake(), end_device_id=device.id, limit=EVENTS)
-        return {"events": [_event(one) for one in found]}
+        return {"events": [_event(one) for one in practice.describe_events(found)]}
 
     def sessions() -> dict[str, object]:
         found = telemetry.list_sessions(telemetry.lake(), end_device_id=device.id, limit=SESSIONS)
@@ -181,12 +181,10 @@ class EventLine:
     received_words: str
 
 
-def _event(found: telemetry.EventRow) -> EventLine:
-    where = f"{event_words.log_of(found.log)} log, {found.code}"
+def _event(found: practice.EventView) -> EventLine:
+    where = f"{practice.log_words(found.log)}, {found.code}"
     received = timezone.localtime(found.received_at)
-    return EventLine(
-        event_words.name_of(found.code), where, found.occurred_at, f"{received.day} {received:%b %H:%M:%S}"
-    )
+    return EventLine(found.words, where, found.occurred_at, f"{received.day} {received:%b %H:%M:%S}")
 
 
 # --- the load profile -----------------------------------------------------------------------------------------------
@@ -211,7 +209,7 @@ def profile(request: HttpRequest, end_device_id: int) -> HttpResponse:
         chart = energy_chart(found, period=bounds, now=now)
         events = telemetry.list_events(telemetry.lake(), end_device_id=device.id, period=period, limit=EVENTS)
         chart.marks = [
-            {"at": int(one.occurred_at.timestamp()), "label": event_words.name_of(one.code)} for one in events[:8]
+            {"at": int(one.occurred_at.timestamp()), "label": one.words} for one in practice.describe_events(events[:8])
         ]
     return JsonResponse(chart.as_json())
 

@@ -1,6 +1,7 @@
 """What meters' event codes mean, as data."""
 
 from meterops.practices.events.catalogue.loader import (
+    ALARM_REGISTER,
     CatalogueNotValid,
     EventClass,
     EventType,
@@ -11,6 +12,7 @@ from meterops.practices.events.catalogue.loader import (
 )
 
 __all__ = [
+    "ALARM_REGISTER",
     "CatalogueNotValid",
     "EventClass",
     "EventType",

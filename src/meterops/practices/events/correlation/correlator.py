@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from meterops.practices.events.correlation.evidence import NEVER, EvidenceBook
+from meterops.practices.events.correlation.evidence import NEVER, EvidenceBook, Floats
 from meterops.practices.events.correlation.scan import RootScan, each_once
 from meterops.practices.events.correlation.settings import CorrelationSettings
 from meterops.practices.events.correlation.situations import (
@@ -35,6 +35,8 @@ _TEMPER: Final = 4.0
 """Scores are a logistic function of the difference of costs over this: the costs rest on figures that are themselves guesses."""
 _STORM_WINDOW_S: Final = 30.0
 _FORGET_EVERY_S: Final = 60.0
+AFTER_PLANNED_S: Final = 300.0
+"""What was heard during planned work is remembered for this long after it, so that what is left can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +161,37 @@ class Correlator:
         ids = self.topology.node_id[leaves]
         return MemberIds(ids[heard], ids[silent], ids[answered], ids[~(heard | silent | answered)])
 
-    def unexplained(self, before: float) -> Ids:
-        """Meters that have been dark since before a time and that no situation explains."""
+    def unexplained(self, now: float, hold_s: float, evidence: Evidence = Evidence.DOWN) -> tuple[Ids, Floats]:
+        """Meters that no situation or planned work explains and whose last word is that they are dark (or silent).
+
+        Returns the ids of those that said so at least `hold_s` seconds ago, and when they did (epoch seconds).
+        """
         book = self._book
-        dark = (book.down_at > book.lit_at) & (book.down_at < before)
+        is_down = book.down_at > book.lit_at
+        said_at = book.down_at if evidence is Evidence.DOWN else book.silent_at
+        alone = is_down if evidence is Evidence.DOWN else ~is_down & (said_at > book.lit_at)
+        places = np.flatnonzero(alone & (said_at < now - hold_s) & ~self._accounted_for(now))
+        return self.topology.node_id[places], said_at[places]
+
+    def is_over(self, meter_ids: Ids, since: Floats, now: float) -> NDArray[np.bool_]:
+        """Which meters have shown since a time that they have supply, are explained by something, or are gone.
+
+        That evidence was forgotten is no sign of supply.
+        """
+        places = self.topology.places(meter_ids)
+        return (places < 0) | (self._book.lit_at[places] > since) | self._accounted_for(now)[places]
+
+    def _accounted_for(self, now: float, after_s: float = 0.0) -> NDArray[np.bool_]:
+        """Whatever stands below an open situation, or planned work that goes on or ended within `after_s`, by place."""
+        below = np.zeros(len(self.topology), bool)
         for one in self._situations.values():
-            dark[self.topology.tree(one.tree).leaves(one.place)] = False
-        return self.topology.node_id[np.flatnonzero(dark)]
+            below[self.topology.tree(one.tree).leaves(one.place)] = True
+        for work in self._planned:
+            place = self.topology.place_of(work.node_id)
+            if place is not None and work.starts_at <= now < work.ends_at + after_s:
+                for tree in ("ELECTRICAL", "COMMUNICATION"):
+                    below[self.topology.tree(tree).leaves(place)] = True
+        return below
 
     def open_roots(self) -> dict[str, tuple[TreeName, int]]:
         """Tree and node id of every open situation."""
@@ -334,15 +360,13 @@ class Correlator:
         self._explained = explained
 
     def _forget(self, now: float) -> None:
-        """Let go of old evidence that no situation rests on."""
+        """Let go of old evidence that no situation rests on, and that is not looked at again when planned work ends."""
         if now - self._forgotten_at < _FORGET_EVERY_S:
             return
         self._forgotten_at = now
         book, before = self._book, now - self.settings.memory_s
         latest = np.maximum(np.maximum(book.down_at, book.silent_at), book.tried_at)
-        old = (latest > NEVER) & (latest < before)
-        for one in self._situations.values():
-            old[self.topology.tree(one.tree).leaves(one.place)] = False
+        old = (latest > NEVER) & (latest < before) & ~self._accounted_for(now, AFTER_PLANNED_S)
         places = np.flatnonzero(old).astype(np.int32)
         if not len(places):
             return
