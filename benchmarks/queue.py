@@ -1,7 +1,7 @@
 # ruff: noqa: A005  a benchmark is named for what it measures, and nobody imports it bare
 """How fast the control room's questions are answered: pages of a full queue, and what a whole substation amounts to.
 
-    .venv/bin/python -m benchmarks.queue [--meters 30000] [--incidents 2000] --json
+    .venv/bin/python -m benchmarks.queue [--meters 30000] [--incidents 2000] [--alarms 100000] --json
 
 Everything is the real thing on the embedded store: an imported grid with one substation, incidents with timelines, filters as
 people combine them, and sessions in the lake for the power check. Times are those of one process, in milliseconds.
@@ -31,6 +31,7 @@ PER_TRANSFORMER = 400
 PER_ROUTE = 500
 ROUNDS = 60
 STORM = 200
+ALARM_TYPES = ("SILENT_METER", "POWER_FAILURE", "VOLTAGE_SAG_L1", "METER_COVER_REMOVED", "FIRMWARE_FAILED")
 
 
 def main() -> None:
@@ -39,13 +40,13 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="queue-"))
     os.environ["METEROPS_DATA_DIR"] = str(folder)
     try:
-        result = measure(folder, options.meters, options.incidents)
+        result = measure(folder, options.meters, options.incidents, options.alarms)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     finish("queue", result, json_only=options.json)
 
 
-def measure(folder: Path, meters: int, incidents: int) -> dict[str, Any]:
+def measure(folder: Path, meters: int, incidents: int, alarms: int) -> dict[str, Any]:
     """Set up a substation and a full queue in `folder`, and ask."""
     from meterops.interfaces.cli.state import open_state
 
@@ -57,12 +58,16 @@ def measure(folder: Path, meters: int, incidents: int) -> dict[str, Any]:
     _import_grid(folder, meters, now)
     progress(f"{incidents:,} incidents with timelines")
     _fill_queue(incidents, now)
+    progress(f"{alarms:,} active alarms")
+    _fill_alarms(alarms, now)
     progress("asking")
     return {
         "meters": meters,
         "incidents": incidents,
+        "alarms": alarms,
         **_measure_impact(now),
         **_measure_queue(),
+        **_measure_alarms(now),
         **_measure_opening(now),
         **_measure_power_check(folder, now),
     }
@@ -94,6 +99,54 @@ def _measure_queue() -> dict[str, Any]:
         "queue_changes_ms_p95": _p95(changes),
         "incident_page_ms_p95": _p95(one),
     }
+
+
+def _measure_alarms(now: datetime) -> dict[str, Any]:
+    """Pages of alarms down to the tenth, for filters as people combine them; counts by type; the load of alarms."""
+    from meterops.practices.events import api as events
+
+    times, rarest = [], []
+    for wanted in _alarm_filters():
+        after = ""
+        for _ in range(10):
+            started = time.perf_counter()
+            page = events.list_alarms(wanted, after=after)
+            times.append((time.perf_counter() - started) * 1000)
+            if not (after := page.after):
+                break
+        rarest.append(max(times[-10:]))
+    counts = [_timed(events.alarm_counts) for _ in range(10)]
+    health = [_timed(lambda: events.alarm_health(now=now)) for _ in range(10)]
+    noisy = [_timed(lambda: events.noisy_devices(since=now - timedelta(days=1))) for _ in range(5)]
+    return {
+        "alarm_page_ms_p95": _p95(times),
+        "alarm_page_ms_max": round(max(rarest), 1),
+        "alarm_counts_ms_p95": _p95(counts),
+        "alarm_health_ms_p95": _p95(health),
+        "noisy_devices_ms_p95": _p95(noisy),
+    }
+
+
+def _alarm_filters() -> list[Any]:
+    from meterops.fleet.inventory import api as inventory
+    from meterops.practices.events import api as events
+
+    transformer = inventory.list_nodes(inventory.ItemKind.POWER_TRANSFORMER)[3].id
+    meter = int(inventory.ids_of_end_devices()[7])
+    return [
+        events.AlarmFilter(),
+        events.AlarmFilter(severity="WARNING"),
+        events.AlarmFilter(event_type=ALARM_TYPES[0]),
+        events.AlarmFilter(event_type=ALARM_TYPES[-1], severity="EXCEPTION"),
+        events.AlarmFilter(is_security=True),
+        events.AlarmFilter(acknowledged=True),
+        events.AlarmFilter(acknowledged=False, severity="EXCEPTION"),
+        events.AlarmFilter(shelved=True),
+        events.AlarmFilter(transformer_id=transformer),
+        events.AlarmFilter(end_device_id=meter, shelved=None),
+        events.AlarmFilter(unknown_only=True),
+        events.AlarmFilter(severity="INFORMATIONAL", is_security=True),
+    ]
 
 
 def _measure_opening(now: datetime) -> dict[str, Any]:
@@ -293,6 +346,46 @@ def _fill_queue(count: int, now: datetime) -> None:
     IncidentEntry.objects.bulk_create(lines, batch_size=2000)
 
 
+def _fill_alarms(count: int, now: datetime) -> None:
+    from meterops.fleet.inventory import api as inventory
+    from meterops.practices.events.models import Alarm, AlarmMinute
+    from meterops.practices.events.rules import reduction_key
+
+    dice = random.Random(11)
+    columns = inventory.columns_of_end_devices(("transformer_id",))
+    ids, transformers = columns["id"].tolist(), columns["transformer_id"].tolist()
+    rows = []
+    for n in range(count):
+        place, at = n % len(ids), now - timedelta(seconds=dice.randrange(48 * 3600))
+        kind = ALARM_TYPES[n // len(ids) % len(ALARM_TYPES)] if n % 500 else ALARM_TYPES[-1]
+        device, shelved = (ids[place] if n % 5000 else 0), n % 97 == 0
+        rows.append(
+            Alarm(
+                reduction_key=reduction_key(kind, device, f"{n:016x}") + ("" if n % 500 else f":{n}"),
+                event_type=kind,
+                severity=dice.choices(("EXCEPTION", "WARNING"), (1, 4))[0],
+                is_security=n % 9 == 0,
+                end_device_id=device,
+                identity="" if device else f"{n:016x}",
+                transformer_id=transformers[place],
+                first_at=at,
+                last_at=at,
+                raised_at=at,
+                occurrences=dice.randrange(1, 9),
+                acknowledged_at=at if n % 50 == 0 else None,
+                shelved_at=at if shelved else None,
+                shelved_until=now + timedelta(hours=1) if shelved else None,
+            )
+        )
+    Alarm.objects.bulk_create(rows, batch_size=2000)
+    minute = now.replace(second=0, microsecond=0)
+    AlarmMinute.objects.bulk_create(
+        AlarmMinute(minute_at=minute - timedelta(minutes=m), priority=p, shown=m % 7)
+        for m in range(24 * 60)
+        for p in (1, 2, 3, 4)
+    )
+
+
 def _answer(lake: Any, ids: Any, now: datetime) -> None:
     """Nine in ten meters answer with a voltage, one gasped before and does not."""
     at, count = now + timedelta(seconds=20), len(ids)
@@ -360,6 +453,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--meters", type=int, default=30_000)
     parser.add_argument("--incidents", type=int, default=2_000)
+    parser.add_argument("--alarms", type=int, default=100_000)
     parser.add_argument("--json", action="store_true", help="print only the JSON object")
     return parser.parse_args()
 

@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 from click.testing import Result
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from meterops.interfaces.cli import correlate, event_commands
 from meterops.kernel.models import AuditEntry
+from meterops.practices.events.models import Alarm, AlarmMinute
 
 app = typer.Typer()
 event_commands.register(app)
@@ -107,6 +109,33 @@ def test_commands_answer_on_an_empty_installation(db: None) -> None:
     assert json.loads(run("alarms", "health", "--json").stdout)["standing"] == 0
     assert json.loads(run("alarms", "noisy", "--json").stdout) == []
     assert json.loads(run("alarms", "list", "--json").stdout) == {"alarms": [], "after": ""}
+
+
+def test_alarms_are_listed_acknowledged_and_shelved(db: None) -> None:
+    now = timezone.now()
+    alarm = Alarm.objects.create(
+        reduction_key="METER_COVER_REMOVED:0", event_type="METER_COVER_REMOVED", severity="EXCEPTION", is_security=True,
+        identity="4D4554", first_at=now, last_at=now, raised_at=now,
+    )  # fmt: skip
+    listed = json.loads(run("alarms", "list", "--security", "--severity", "exception", "--json").stdout)["alarms"]
+    assert [(one["id"], one["words"], one["serial"]) for one in listed] == [(alarm.pk, "Meter cover removed", "4D4554")]
+    assert json.loads(run("alarms", "list", "--severity", "warning", "--json").stdout)["alarms"] == []
+    assert "1 acknowledged" in run("alarms", "ack", alarm.pk).stdout
+    assert "1 shelved" in run("alarms", "shelve", alarm.pk, "--hours", 2, "--reason", "being rebuilt").stdout
+    assert "No alarm fits" in run("alarms", "list").stdout
+    assert "4D4554" in run("alarms", "list", "--shelved").stdout
+    assert "1 back in line" in run("alarms", "unshelve", alarm.pk).stdout
+    done = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
+    assert done == ["acknowledge alarms", "shelve alarms", "unshelve alarms"]
+
+
+def test_health_says_with_its_exit_code_that_there_is_a_flood(db: None) -> None:
+    assert run("alarms", "health").exit_code == 0
+    AlarmMinute.objects.create(minute_at=timezone.now().replace(second=0, microsecond=0), priority=2, shown=30)
+    flooded = run("alarms", "health", "--json")
+    assert flooded.exit_code == 1
+    assert json.loads(flooded.stdout)["flood"]["is_flooded_now"] is True
+    assert run("alarms", "health", "--positions", 3).exit_code == 0
 
 
 def test_what_is_refused_says_why(db: None) -> None:

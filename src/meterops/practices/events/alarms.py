@@ -16,6 +16,7 @@ from meterops.practices.events.events import AlarmCleared, SafetyAlarmRaised
 from meterops.practices.events.models import Alarm, AlarmMinute, AlarmState
 from meterops.practices.events.rules import (
     CHATTER_SHELVED,
+    CHATTERS,
     KEPT_CHANGES,
     MAX_SINGLES,
     is_chattering,
@@ -71,7 +72,7 @@ def take_words(words: Iterable[Word], *, transformers: dict[int, int], now: date
             ended.append(alarm)
         if is_chattering(alarm.changes) and alarm.shelved_until is None:
             alarm.shelved_at, alarm.shelved_until = now, now + CHATTER_SHELVED
-            alarm.shelved_by, alarm.shelve_reason = "process:events", "It chatters."
+            alarm.shelved_by, alarm.shelve_reason = "process:events", CHATTERS
     Alarm.objects.bulk_create(new, batch_size=_CHUNK)
     Alarm.objects.bulk_update(
         changed,

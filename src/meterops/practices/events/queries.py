@@ -28,7 +28,7 @@ from meterops.practices.events.models import (
     SituationState,
 )
 from meterops.practices.events.refusals import AlarmPageNotValid, AlarmUnknown, SituationUnknown
-from meterops.practices.events.rules import WINDOW_S, Flood, find_flood
+from meterops.practices.events.rules import CHATTERS, WINDOW_S, Flood, find_flood
 
 _WINDOW = timedelta(seconds=WINDOW_S)
 STALE_AFTER = timedelta(hours=24)
@@ -411,10 +411,15 @@ def alarm_health(*, now: datetime, positions: int = 1) -> AlarmHealth:
             windows[-1 - back] += shown / positions
         by_priority[priority] = by_priority.get(priority, 0) + shown
     total = sum(by_priority.values())
-    active = Alarm.objects.filter(state=AlarmState.ACTIVE)
-    top = _top(since)
-    raised = sum(count for _, count in top) if top else 0
-    everything = Alarm.objects.filter(last_at__gte=since).aggregate(n=Sum("occurrences"))["n"] or 0
+    by_type = _occurrences_by_type(since)
+    raised, everything = sum(times for _, times in by_type[:10]), sum(times for _, times in by_type)
+    in_line = Q(shelved_until=None)
+    active = Alarm.objects.filter(state=AlarmState.ACTIVE).aggregate(
+        standing=Count("pk", filter=in_line),
+        stale=Count("pk", filter=in_line & Q(raised_at__lt=now - STALE_AFTER)),
+        chattering=Count("pk", filter=~in_line & Q(shelve_reason=CHATTERS)),
+        shelved=Count("pk", filter=~in_line),
+    )
     state = IntakeState.objects.filter(id=1).first()
     return AlarmHealth(
         positions=positions,
@@ -422,23 +427,21 @@ def alarm_health(*, now: datetime, positions: int = 1) -> AlarmHealth:
         per_hour=round(total / 24 / positions, 2),
         peak_per_window=max(windows, default=0.0),
         flood=find_flood(windows),
-        standing=active.filter(shelved_until=None).count(),
-        stale=active.filter(raised_at__lt=now - STALE_AFTER, shelved_until=None).count(),
-        chattering=active.filter(shelve_reason="It chatters.").count(),
-        shelved=active.filter(shelved_until__isnull=False).count(),
+        **active,
         mix=tuple(by_priority[p] / total if total else 0.0 for p in (1, 2, 3, 4)),  # type: ignore[arg-type]
-        top=tuple((words_of(name), count) for name, count in top),
+        top=tuple((words_of(name), count) for name, count in by_type[:10]),
         top_share=raised / everything if everything else 0.0,
         is_storm=bool(state and state.is_storm),
     )
 
 
-def _top(since: datetime) -> list[tuple[str, int]]:
+def _occurrences_by_type(since: datetime) -> list[tuple[str, int]]:
+    """How often alarms of each type said so, of those that did since, most first."""
     rows = (
         Alarm.objects.filter(last_at__gte=since)
         .values(name=F("event_type"))
         .annotate(times=Sum("occurrences"))
-        .order_by("-times", "name")[:10]
+        .order_by("-times", "name")
     )
     return [(row["name"], row["times"]) for row in rows]
 

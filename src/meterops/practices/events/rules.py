@@ -40,6 +40,8 @@ MAX_SINGLES: Final = 1000
 CHATTER_SHORT: Final = (3, 60.0)
 CHATTER_LONG: Final = (6, 300.0)
 """Chattering: raised three times in a minute, or more than five changes in five minutes."""
+CHATTERS: Final = "It chatters."
+"""Why a chattering alarm is shelved."""
 KEPT_CHANGES: Final = 8
 
 FLOOD_ENTER: Final = 10
