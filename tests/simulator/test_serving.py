@@ -207,7 +207,8 @@ async def test_an_outage_silences_its_meters_and_some_of_them_say_so_first(tmp_p
         assert isinstance(caught.value, PeerTimeout)
         keys = {bytes.fromhex(one["system_title"]): one for one in devices}
         for octets in heard[:3]:
-            push = flows.decode_push(WrapperLink().take(octets)[0], lambda title: ring_of(keys[title]))
+            sealed = flows.receive_push(WrapperLink().take(octets)[0])
+            push = sealed.open(ring_of(keys[sealed.title]))
             objects, *values = push.values
             pushed = {bytes(one[1]): value for one, value in zip(objects, values, strict=True)}
             assert pushed[Obis.parse("0.0.96.11.0.255").octets] == EventCode.POWER_FAILURE

@@ -1,18 +1,47 @@
 """Notifications of several makes, taken apart."""
 
+import dataclasses
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterops.fleet.headend.push_values import ALARM_LOG, take_apart
+from meterops.fleet.headend.push_values import ALARM_LOG, BodyReader, PushedValues
+from meterops.protocols.dlms import axdr
 from meterops.protocols.dlms.apdu import Attribute
+from meterops.protocols.dlms.errors import DecodeError
 from meterops.protocols.dlms.flows import Push
 from meterops.protocols.dlms.obis import Obis
 
 
 def a_push(values: Any, attribute: Attribute | None = None) -> Push:
-    return Push(b"", None, None, False, 1, None, attribute, b"", values)
+    return Push(b"", None, None, False, 1, None, attribute, axdr.encode(data_of(values)))
+
+
+def data_of(value: Any) -> axdr.Data:
+    """A native as the A-XDR of the type that fits it."""
+    match value:
+        case None:
+            return axdr.null()
+        case bytes():
+            return axdr.octets(value)
+        case str():
+            return axdr.utf8_string(value)
+        case float():
+            return axdr.float64(value)
+        case int():
+            return axdr.uint64(value) if value > 0 else axdr.int64(value)
+        case _:
+            return axdr.structure(*map(data_of, value))
+
+
+def take_apart(push: Push) -> PushedValues:
+    """By a reader that sees the body a first time and then a second time, which must not differ."""
+    reader = BodyReader()
+    first = reader.take_apart(push)
+    assert reader.take_apart(push) == first
+    return first
 
 
 def obis(text: str) -> bytes:
@@ -68,7 +97,7 @@ def test_an_event_notification_names_its_attribute() -> None:
 
 NATIVES = st.recursive(
     st.none()
-    | st.integers(-(2**63), 2**63)
+    | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.binary(max_size=12)
     | st.text(max_size=6)
@@ -81,3 +110,25 @@ NATIVES = st.recursive(
 @given(NATIVES)
 def test_any_body_is_taken_apart_without_a_fault(body: Any) -> None:
     take_apart(a_push(body))
+
+
+LISTS = st.lists(st.sampled_from(["0.0.42.0.0.255", "1.0.1.8.0.255", "0.0.97.98.0.255", "0.0.96.11.1.255"]), max_size=4)
+
+
+@given(
+    LISTS, st.lists(LISTS.flatmap(lambda names: st.tuples(st.just(names), st.lists(NATIVES, max_size=4))), max_size=8)
+)
+def test_a_known_list_reads_as_an_unknown_one(first: list[str], bodies: list[tuple[list[str], list[Any]]]) -> None:
+    """Whatever a reader has seen before, it takes a body apart like one that has seen nothing."""
+    seasoned = BodyReader()
+    for names, values in [(first, []), *bodies]:
+        push = a_push([[[1, obis(name), 2, 0] for name in names], *values])
+        assert seasoned.take_apart(push) == BodyReader().take_apart(push)
+
+
+def test_a_known_list_before_values_that_are_cut_off_is_refused() -> None:
+    whole = a_push([[[3, obis("1.0.1.8.0.255"), 2, 0]], 4711])
+    reader = BodyReader()
+    reader.take_apart(whole)
+    with pytest.raises(DecodeError):
+        reader.take_apart(dataclasses.replace(whole, body=whole.body[:-1]))

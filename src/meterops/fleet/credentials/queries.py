@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from django.db.models import Count
@@ -12,6 +11,7 @@ from meterops.fleet.credentials.master_key import MasterKey, has_master_key, mas
 from meterops.fleet.credentials.models import DeviceKey, PushCounter, SendCounter
 from meterops.fleet.credentials.refusals import MasterKeyIsAnother, WrappedKeyDamaged
 from meterops.fleet.inventory import api as inventory
+from meterops.kernel.among import among
 from meterops.kernel.refusal import Refusal
 from meterops.protocols.dlms.security import MAX_COUNTER, KeyKind, KeyRing
 
@@ -44,17 +44,14 @@ def keys_of(end_device_ids: Iterable[int]) -> dict[int, KeyRing]:
     """
     plain: dict[int, dict[int, bytes]] = {}
     master: MasterKey | None = None
-    ids = iter(sorted(set(end_device_ids)))
-    while chunk := list(islice(ids, CHUNK)):
-        rows = DeviceKey.objects.filter(end_device_id__in=chunk, state=KeyState.ACTIVE)
-        for device, kind, version, wrapped, master_id in rows.values_list(
-            "end_device_id", "kind", "version", "wrapped", "master_key_id"
-        ):
-            master = master or master_key()
-            if master_id != master.id:
-                raise MasterKeyIsAnother(f"The keys are stored under master key {master_id}, not {master.id}.")
-            key = master.unwrap(bytes(wrapped), context_of(device, kind, version))
-            plain.setdefault(device, {})[kind] = key
+    rows = DeviceKey.objects.filter(among("end_device_id", set(end_device_ids)), state=KeyState.ACTIVE)
+    columns = rows.values_list("end_device_id", "kind", "version", "wrapped", "master_key_id")
+    for device, kind, version, wrapped, master_id in columns.iterator(chunk_size=CHUNK):
+        master = master or master_key()
+        if master_id != master.id:
+            raise MasterKeyIsAnother(f"The keys are stored under master key {master_id}, not {master.id}.")
+        key = master.unwrap(bytes(wrapped), context_of(device, kind, version))
+        plain.setdefault(device, {})[kind] = key
     return {
         device: KeyRing(
             encryption=keys[KeyKind.UNICAST_ENCRYPTION],
@@ -76,11 +73,8 @@ def has_keys(end_device_id: int) -> bool:
 
 def push_counters(end_device_ids: Iterable[int]) -> dict[int, int]:
     """The last counter taken from each meter's pushes; meters that never pushed are left out."""
-    found: dict[int, int] = {}
-    ids = iter(sorted(set(end_device_ids)))
-    while chunk := list(islice(ids, CHUNK)):
-        found |= dict(PushCounter.objects.filter(pk__in=chunk).values_list("pk", "last_value"))
-    return found
+    kept = PushCounter.objects.filter(among("pk", set(end_device_ids)))
+    return dict(kept.values_list("pk", "last_value").iterator(chunk_size=CHUNK))
 
 
 def count_keys() -> list[KeyCount]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from meterops.fleet.credentials import api as credentials
-from meterops.fleet.headend.push_values import PushedValues, take_apart
+from meterops.fleet.headend.push_values import BodyReader, PushedValues
 from meterops.fleet.headend.sink import EventOrigin, Harvest
 from meterops.fleet.inventory import api as inventory
 from meterops.fleet.telemetry import api as telemetry
@@ -80,15 +80,17 @@ class PushDesk:
     def __init__(self, lake: telemetry.Lake) -> None:
         self._lake = lake
         self._senders: dict[bytes, _Sender] = {}
+        self._bodies = BodyReader()
 
     def store(self, frames: Sequence[PushFrame]) -> Counter[str]:
         """Decode and append in one commit. Returns what was not taken as readings or events, by reason.
 
         Every frame leaves a notification row, whatever becomes of it, so nothing that arrived is lost.
         """
-        self._learn_senders(frames)
         rows = _Rows()
-        opened = [one for frame in frames if (one := self._open(frame, rows)) is not None]
+        arrived = [(frame, sealed) for frame in frames if (sealed := _receive(frame, rows)) is not None]
+        self._learn_senders({sealed.title for _, sealed in arrived if sealed.title})
+        opened = [one for frame, sealed in arrived if (one := self._open(frame, sealed, rows)) is not None]
         unnamed = _known_by_identity(one.values.identity for one in opened if not one.push.title)
         for one in opened:
             self._keep(one, unnamed, rows)
@@ -103,9 +105,8 @@ class PushDesk:
             sender.last_counter = rows.counters.get(sender.end_device_id, sender.last_counter)
         return rows.dropped
 
-    def _learn_senders(self, frames: Iterable[PushFrame]) -> None:
+    def _learn_senders(self, titles: Iterable[bytes]) -> None:
         now = time.monotonic()
-        titles = {title for frame in frames if not frame.fault and (title := flows.title_of_push(frame.apdu))}
         wanted = {t for t in titles if (s := self._senders.get(t)) is None or now - s.known_at > SENDERS_KEPT_S}
         if not wanted:
             return
@@ -118,21 +119,19 @@ class PushDesk:
             device = known.get(title, 0)
             self._senders[title] = _Sender(device, keys.get(device), counters.get(device, -1), now)
 
-    def _open(self, frame: PushFrame, rows: _Rows) -> _Opened | None:
-        if frame.fault:
-            rows.note(frame, 0, "", "broken", frame.fault)
-            return None
-        title = flows.title_of_push(frame.apdu)
-        device = self._senders[title].end_device_id if title in self._senders else 0
+    def _open(self, frame: PushFrame, sealed: flows.SealedPush, rows: _Rows) -> _Opened | None:
+        title = sealed.title
+        sender = self._senders.get(title)
         try:
-            push = flows.decode_push(frame.apdu, self._keys_of)
-            self._check_counter(push, rows.counters)
+            push = sealed.open(sender.keys if sender else None)
+            values = self._bodies.take_apart(push)
+            self._check_counter(push, sender, rows.counters)
         except SecurityError as error:
-            rows.drop(frame, device, title.hex(), str(error.reason), str(error))
+            rows.drop(frame, sender.end_device_id if sender else 0, title.hex(), str(error.reason), str(error))
         except DlmsError as error:
-            rows.drop(frame, device, title.hex(), "undecodable", str(error))
+            rows.drop(frame, sender.end_device_id if sender else 0, title.hex(), "undecodable", str(error))
         else:
-            return _Opened(frame, push, take_apart(push))
+            return _Opened(frame, push, values)
         return None
 
     def _keep(self, one: _Opened, unnamed: dict[str, tuple[int, bool]], rows: _Rows) -> None:
@@ -156,9 +155,9 @@ class PushDesk:
         else:
             rows.drop(one.frame, 0, identity, "unknown sender", "no end device is known by this name")
 
-    def _check_counter(self, push: flows.Push, accepted: dict[int, int]) -> None:
+    @staticmethod
+    def _check_counter(push: flows.Push, sender: _Sender | None, accepted: dict[int, int]) -> None:
         """A ciphered push is taken once: its counter must be above the last one taken from that sender."""
-        sender = self._senders.get(push.title)
         if push.counter is None or sender is None:
             return
         last = accepted.get(sender.end_device_id, sender.last_counter)
@@ -166,9 +165,18 @@ class PushDesk:
             raise SecurityError(f"counter {push.counter} was taken before (last {last})", SecurityFault.REPLAY)
         accepted[sender.end_device_id] = push.counter
 
-    def _keys_of(self, title: bytes) -> KeyRing | None:
-        sender = self._senders.get(title)
-        return sender.keys if sender else None
+
+def _receive(frame: PushFrame, rows: _Rows) -> flows.SealedPush | None:
+    if frame.fault:
+        rows.note(frame, 0, "", "broken", frame.fault)
+        return None
+    try:
+        return flows.receive_push(frame.apdu)
+    except SecurityError as error:
+        rows.drop(frame, 0, "", str(error.reason), str(error))
+    except DlmsError as error:
+        rows.drop(frame, 0, "", "undecodable", str(error))
+    return None
 
 
 def _known_by_identity(identities: Iterable[str]) -> dict[str, tuple[int, bool]]:

@@ -1,21 +1,19 @@
 """What a pushed notification says, whatever form its body has: who it is from, registers, alarms and event codes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from meterops.fleet.telemetry.api import INTERVAL_OFFSET, READING_TYPES, ReadingType
-from meterops.protocols.dlms import flows
+from meterops.protocols.dlms import axdr, flows
 from meterops.protocols.dlms.obis import Obis
 
-ALARM_LOG = 100
+ALARM_LOG: Final = 100
 """The log number under which the bits of pushed alarm registers stand beside the logs read from meters."""
 
-_ALARM_REGISTERS = frozenset({"0.0.97.98.0.255", "0.0.97.98.1.255", "0.0.97.98.2.255"})
-_EVENT_CODE = "0.0.96.11."
-_IDENTITIES = frozenset({"0.0.96.1.0.255", "0.0.96.1.1.255", "0.0.42.0.0.255", "1.0.0.0.0.255", "1.1.0.0.5.255"})
-_TYPES = {t.obis: t for t in READING_TYPES.values() if t.id < INTERVAL_OFFSET}
-_MOST_PAIRS = 500
+_MOST_PAIRS: Final = 500
+_MOST_LISTS: Final = 32
+_SEQUENCES: Final = (axdr.Tag.ARRAY, axdr.Tag.STRUCTURE)
 
 
 @dataclass(slots=True)
@@ -27,75 +25,162 @@ class PushedValues:
     events: list[tuple[int, int]] = field(default_factory=list)
 
 
-def take_apart(push: flows.Push) -> PushedValues:
-    """Find what is known in a notification; what is not known stays in its stored octets.
+_Take = Callable[[PushedValues, Any, int | None], None]
+"""Puts the value of one object, with its exponent where the body gives one, where it belongs."""
 
-    A register without its scaler is taken only where companion specifications fix one: energies, in Wh and varh.
+
+@dataclass(frozen=True, slots=True)
+class _ObjectList:
+    """What the octets before the values of a body say: what to do with each value, and how many follow."""
+
+    takes: tuple[_Take | None, ...]
+    values: int
+
+
+class BodyReader:
+    """Takes notifications apart, and remembers the lists of objects that stand before their values.
+
+    A whole fleet pushes the same few lists, and a list is most of a body: one that begins with the octets of a known list need
+    not have them decoded again.
     """
-    found = PushedValues()
-    for obis, value, exponent in _pairs(push):
-        _take(found, obis, value, exponent)
-    return found
+
+    def __init__(self) -> None:
+        self._lists: dict[bytes, _ObjectList] = {}
+        self._lengths: tuple[int, ...] = ()
+
+    def take_apart(self, push: flows.Push) -> PushedValues:
+        """Find what is known in a notification; what is not known stays in its stored octets.
+
+        A register without its scaler is taken only where companion specifications fix one: energies, in Wh and varh.
+        Raises `DecodeError` where the body is not A-XDR.
+        """
+        found = PushedValues()
+        if push.attribute is not None:
+            if push.attribute.attribute == 2:
+                _take_pairs(found, [(push.attribute.obis.octets, push.values, None)])
+            return found
+        for length in self._lengths:
+            if (known := self._lists.get(push.body[:length])) is not None:
+                _take_listed(found, known, _values(push.body, length, known.values))
+                return found
+        self._take_body(found, push)
+        return found
+
+    def _take_body(self, found: PushedValues, push: flows.Push) -> None:
+        body = push.values
+        if not isinstance(body, list) or not body or len(body) > _MOST_PAIRS:
+            return
+        takes = _object_list(body[0])
+        if takes is not None:
+            known = _ObjectList(takes, len(body) - 1)
+            if push.body[0] in _SEQUENCES:
+                self._remember(push.body, known)
+            _take_listed(found, known, body[1:])
+        elif all(isinstance(one, list) for one in body):
+            _take_pairs(found, _structures(body))
+        else:
+            _take_pairs(found, _sequence(body))
+
+    def _remember(self, body: bytes, known: _ObjectList) -> None:
+        if len(self._lists) >= _MOST_LISTS:
+            self._lists.clear()
+        start = axdr.decode_length(body, 1)[1]
+        self._lists[body[: axdr.end_of(body, start)]] = known
+        self._lengths = tuple({len(prefix) for prefix in self._lists})
 
 
-def _take(found: PushedValues, obis: str, value: Any, exponent: int | None) -> None:
-    if obis in _IDENTITIES and isinstance(value, bytes | str) and value:
-        found.identity = value if isinstance(value, str) else value.decode("ascii", "replace").strip("\x00 ")
-    elif not isinstance(value, int | float) or isinstance(value, bool):
-        return
-    elif obis in _ALARM_REGISTERS:
-        found.events += [(ALARM_LOG, bit) for bit in range(32) if int(value) >> bit & 1]
-    elif obis.startswith(_EVENT_CODE):
-        found.events.append((int(obis.split(".")[4]), int(value)))
-    elif (kind := _TYPES.get(obis)) is not None and (exponent is not None or kind.cumulative):
-        found.registers.append((kind, round(value * 10.0 ** (3 + (exponent or 0)))))
+def _values(body: bytes, offset: int, count: int) -> list[Any]:
+    values = []
+    for _ in range(count):
+        value, offset = axdr.decode_plain(body, offset)
+        values.append(value)
+    return values
 
 
-def _pairs(push: flows.Push) -> Iterator[tuple[str, Any, int | None]]:
-    """(OBIS, value, exponent where the body gives one) for every attribute 2 that the body names."""
-    if push.attribute is not None:
-        if push.attribute.attribute == 2:
-            yield str(push.attribute.obis), push.values, None
-        return
-    body = push.values
-    if not isinstance(body, list) or not body or len(body) > _MOST_PAIRS:
-        return
-    objects = _object_list(body[0])
-    if objects is not None:
-        yield from ((obis, value, None) for obis, value in zip(objects, body[1:], strict=False) if obis)
-    elif all(isinstance(one, list) for one in body):
-        yield from _structures(body)
-    else:
-        yield from _sequence(body)
+def _take_listed(found: PushedValues, known: _ObjectList, values: Iterable[Any]) -> None:
+    for take, value in zip(known.takes, values, strict=False):
+        if take is not None:
+            take(found, value, None)
 
 
-def _object_list(first: Any) -> list[str] | None:
-    """The OBIS of each object that a body lists in front of its values ("" for other attributes than the value)."""
+def _take_pairs(found: PushedValues, pairs: Iterable[tuple[bytes, Any, int | None]]) -> None:
+    for obis, value, exponent in pairs:
+        if (take := _TAKES.get(obis)) is not None:
+            take(found, value, exponent)
+
+
+def _object_list(first: Any) -> tuple[_Take | None, ...] | None:
+    """What to do with the value of each object that a body lists first (nothing with other attributes than the value)."""
     if not isinstance(first, list) or not first:
         return None
-    names = []
     for one in first:
         if not (isinstance(one, list) and len(one) >= 3 and isinstance(one[1], bytes) and len(one[1]) == 6):
             return None
-        names.append(str(Obis.of(one[1])) if one[2] == 2 else "")
-    return names
+    return tuple(_TAKES.get(one[1]) if one[2] == 2 else None for one in first)
 
 
-def _structures(body: list[Any]) -> Iterator[tuple[str, Any, int | None]]:
+def _structures(body: list[Any]) -> Iterator[tuple[bytes, Any, int | None]]:
     """Structures of OBIS, value and perhaps [scaler, unit], as Aidon's meters push them."""
     for one in body:
         if len(one) >= 2 and isinstance(one[0], bytes) and len(one[0]) == 6:
             scaled = one[2] if len(one) > 2 and isinstance(one[2], list) else None
             exponent = scaled[0] if scaled and isinstance(scaled[0], int) and -10 <= scaled[0] <= 10 else None
-            yield str(Obis.of(one[0])), one[1], exponent
+            yield one[0], one[1], exponent
 
 
-def _sequence(body: list[Any]) -> Iterator[tuple[str, Any, int | None]]:
+def _sequence(body: list[Any]) -> Iterator[tuple[bytes, Any, int | None]]:
     """OBIS and value in turn, anything else between them passed over, as Kamstrup's meters push them."""
     name: bytes | None = None
     for one in body:
         if name is not None:
-            yield str(Obis.of(name)), one, None
+            yield name, one, None
             name = None
         elif isinstance(one, bytes) and len(one) == 6:
             name = one
+
+
+# --- what to do with the value of an object ----------------------------------------------------------------------------
+
+
+def _take_identity(found: PushedValues, value: Any, _: int | None) -> None:
+    if isinstance(value, bytes | str) and value:
+        found.identity = value if isinstance(value, str) else value.decode("ascii", "replace").strip("\x00 ")
+
+
+def _take_alarms(found: PushedValues, value: Any, _: int | None) -> None:
+    if _is_number(value):
+        found.events += [(ALARM_LOG, bit) for bit in range(32) if int(value) >> bit & 1]
+
+
+def _event_code(log: int) -> _Take:
+    def take(found: PushedValues, value: Any, _: int | None) -> None:
+        if _is_number(value):
+            found.events.append((log, int(value)))
+
+    return take
+
+
+def _register(kind: ReadingType) -> _Take:
+    def take(found: PushedValues, value: Any, exponent: int | None) -> None:
+        if _is_number(value) and (exponent is not None or kind.cumulative):
+            found.registers.append((kind, round(value * 10.0 ** (3 + (exponent or 0)))))
+
+    return take
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _octets(*texts: str) -> Iterator[bytes]:
+    return (Obis.parse(text).octets for text in texts)
+
+
+_IDENTITIES: Final = ("0.0.96.1.0.255", "0.0.96.1.1.255", "0.0.42.0.0.255", "1.0.0.0.0.255", "1.1.0.0.5.255")
+_ALARM_REGISTERS: Final = ("0.0.97.98.0.255", "0.0.97.98.1.255", "0.0.97.98.2.255")
+_TAKES: Final[dict[bytes, _Take]] = (
+    {Obis.parse(t.obis).octets: _register(t) for t in READING_TYPES.values() if t.id < INTERVAL_OFFSET}
+    | {Obis.parse(f"0.0.96.11.{log}.255").octets: _event_code(log) for log in range(100)}
+    | dict.fromkeys(_octets(*_ALARM_REGISTERS), _take_alarms)
+    | dict.fromkeys(_octets(*_IDENTITIES), _take_identity)
+)

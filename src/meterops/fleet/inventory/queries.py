@@ -28,6 +28,7 @@ from meterops.fleet.inventory.models import (
 )
 from meterops.fleet.inventory.refusals import FilterNotValid, GroupUnknown, ItemUnknown
 from meterops.fleet.inventory.rules import search_form
+from meterops.kernel.among import among
 
 DEFAULT_SESSION_LIMIT: Final = 8
 DEFAULT_CONNECT_RATE_PER_S: Final = 20.0
@@ -111,11 +112,8 @@ def addresses_on_route(route_id: int) -> Addresses:
 
 def addresses_of(end_device_ids: Iterable[int]) -> Addresses:
     """The meters asked for that can be reached, ascending; retired ones and those without an address are left out."""
-    found: list[Any] = []
-    for chunk in _chunks(sorted(set(end_device_ids))):
-        devices = EndDevice.objects.filter(pk__in=chunk).exclude(state=ItemState.RETIRED).exclude(host="")
-        found += _address_rows(devices.order_by("pk"))
-    return _in_columns(found)
+    devices = EndDevice.objects.filter(among("pk", set(end_device_ids))).exclude(state=ItemState.RETIRED)
+    return _addresses(devices.exclude(host="").order_by("pk"))
 
 
 def _addresses(found: QuerySet[EndDevice]) -> Addresses:
@@ -146,36 +144,33 @@ def _in_columns(rows: list[Any]) -> Addresses:
 
 def ids_by_system_title(titles: Iterable[bytes]) -> dict[bytes, int]:
     """Which meter each system title belongs to; titles of no known meter are not in the answer."""
-    wanted = sorted({title.hex().upper() for title in titles if len(title) == 8})
-    found: dict[bytes, int] = {}
-    for chunk in _chunks(wanted):
-        rows = EndDevice.objects.filter(system_title__in=chunk).values_list("system_title", "pk")
-        found |= {bytes.fromhex(title): pk for title, pk in rows}
-    return found
+    wanted = {title.hex().upper() for title in titles if len(title) == 8}
+    rows = (
+        EndDevice.objects.filter(among("system_title", wanted))
+        .exclude(system_title="")
+        .values_list("system_title", "pk")
+    )
+    return {bytes.fromhex(title): pk for title, pk in rows.iterator(chunk_size=_CHUNK)}
 
 
 def ids_by_serial(serials: Iterable[str]) -> dict[str, int]:
     """Which meter each serial belongs to; those of no known meter are not in the answer."""
-    found: dict[str, int] = {}
-    for chunk in _chunks(sorted(set(serials))):
-        found |= dict(EndDevice.objects.filter(serial__in=chunk).values_list("serial", "pk"))
-    return found
+    found = EndDevice.objects.filter(among("serial", set(serials)))
+    return dict(found.values_list("serial", "pk").iterator(chunk_size=_CHUNK))
 
 
 def serials_of(end_device_ids: Iterable[int]) -> dict[int, str]:
     """The serial of each meter; unknown ids are not in the answer."""
-    found: dict[int, str] = {}
-    for chunk in _chunks(sorted(set(end_device_ids))):
-        found |= dict(EndDevice.objects.filter(pk__in=chunk).values_list("pk", "serial"))
-    return found
+    found = EndDevice.objects.filter(among("pk", set(end_device_ids)))
+    return dict(found.values_list("pk", "serial").iterator(chunk_size=_CHUNK))
 
 
 def ids_by_host(hosts: Iterable[str]) -> dict[str, list[int]]:
     """Which meters have each address; a concentrator's is shared by several."""
+    rows = EndDevice.objects.filter(among("host", set(hosts) - {""})).order_by("pk").values_list("host", "pk")
     found: dict[str, list[int]] = {}
-    for chunk in _chunks(sorted(set(hosts) - {""})):
-        for host, pk in EndDevice.objects.filter(host__in=chunk).order_by("pk").values_list("host", "pk"):
-            found.setdefault(host, []).append(pk)
+    for host, pk in rows.iterator(chunk_size=_CHUNK):
+        found.setdefault(host, []).append(pk)
     return found
 
 
@@ -280,10 +275,8 @@ def get_item(item: int | str) -> ItemView:
 
 def list_items(ids: Iterable[int]) -> dict[int, ItemView]:
     """Items by their ids; unknown ids are not in the answer."""
-    found: dict[int, ItemView] = {}
-    for chunk in _chunks(sorted(set(ids))):
-        found |= {item.pk: _item_view(item) for item in ConfigurationItem.objects.filter(pk__in=chunk)}
-    return found
+    found = ConfigurationItem.objects.filter(among("pk", set(ids)))
+    return {item.pk: _item_view(item) for item in found.iterator(chunk_size=_CHUNK)}
 
 
 def find_end_device(wanted: int | str | bytes) -> EndDeviceView | None:
@@ -806,7 +799,3 @@ def meters_per(column: str, wanted: EndDeviceFilter | None = None) -> dict[int, 
 def tree_attribute(tree: Tree) -> str:
     """The attribute under which the history keeps moves in a tree."""
     return ATTRIBUTE_OF_TREE[tree]
-
-
-def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

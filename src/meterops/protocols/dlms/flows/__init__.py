@@ -15,7 +15,7 @@ from meterops.protocols.dlms.flows.images import (
     verify_image,
 )
 from meterops.protocols.dlms.flows.keys import SECURITY_SETUP, rotate_keys
-from meterops.protocols.dlms.flows.pushes import KeysOf, Push, PushReassembly, decode_push, title_of_push
+from meterops.protocols.dlms.flows.pushes import Push, PushReassembly, SealedPush, receive_push
 from meterops.protocols.dlms.flows.reading import (
     ObjectEntry,
     read,
@@ -39,15 +39,14 @@ __all__ = [
     "ImageStatus",
     "ImageToActivate",
     "ImageTransferReport",
-    "KeysOf",
     "ObjectEntry",
     "Pause",
     "Push",
     "PushReassembly",
+    "SealedPush",
     "Silence",
     "activate_image",
     "associate",
-    "decode_push",
     "drive",
     "invoke",
     "read",
@@ -61,9 +60,9 @@ __all__ = [
     "read_plain",
     "read_profile",
     "read_profile_entries",
+    "receive_push",
     "release",
     "rotate_keys",
-    "title_of_push",
     "transfer_image",
     "verify_image",
     "write",

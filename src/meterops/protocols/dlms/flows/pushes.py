@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,17 @@ from meterops.protocols.dlms.apdu.notification import (
     decode_data_notification,
     decode_event_notification,
 )
-from meterops.protocols.dlms.errors import DecodeError, DlmsError, ProtocolError, SecurityError, SecurityFault
+from meterops.protocols.dlms.errors import DecodeError, ProtocolError, SecurityError, SecurityFault
 from meterops.protocols.dlms.flows.steps import BlockAssembly
-from meterops.protocols.dlms.security import EnvelopeTag, KeyRing, SignedApdu, is_protected, open_envelope, open_signed
-
-KeysOf = Callable[[bytes], KeyRing | None]
-"""Gives the keys of the meter with a system title (8 octets), or None when it is unknown."""
+from meterops.protocols.dlms.security import (
+    Envelope,
+    EnvelopeTag,
+    KeyRing,
+    SignedApdu,
+    is_protected,
+    open_envelope,
+    open_signed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,8 @@ class Push:
 
     `title` is the sender's system title, empty when nothing names it. `control` is the security control octet and
     `counter` the invocation counter of a protected push (None of a plain one): that it rises, the receiver checks.
-    `occurred_at_epoch` is the time the meter put on it (seconds since 1970, UTC), if any. `values` is the body as natives;
-    `attribute` is what an event notification is about; `body` are the A-XDR octets of the values.
+    `occurred_at_epoch` is the time the meter put on it (seconds since 1970, UTC), if any. `attribute` is what an event
+    notification is about; `body` are the A-XDR octets of the values.
     """
 
     title: bytes
@@ -41,7 +45,42 @@ class Push:
     occurred_at_epoch: int | None
     attribute: Attribute | None
     body: bytes
-    values: Any
+
+    @property
+    def values(self) -> Any:
+        """The body as natives, decoded anew at every call; `DecodeError` where it is none."""
+        return axdr.decode_plain(self.body)[0] if self.body else None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPush:
+    """A notification as it arrived, its protection not yet checked: `title` is who it claims to come from, empty for nobody."""
+
+    title: bytes
+    apdu: bytes
+    signed: SignedApdu | None
+    envelope: Envelope | None
+
+    def open(self, ring: KeyRing | None) -> Push:
+        """Check its protection with the keys of `title` (None: nobody knows it) and decode it, its values excepted.
+
+        Raises `DecodeError`, and `SecurityError` (no-key, bad-tag, bad-signature). Whether a plain push is good enough, and
+        whether the counter rises, is for the caller to decide.
+        """
+        if self.signed is not None and not self.signed.is_signed_by(self._known(ring)):
+            raise SecurityError("the signature of the push is wrong", SecurityFault.BAD_SIGNATURE)
+        is_signed = self.signed is not None
+        if self.envelope is None:
+            return _decode_plain(self.apdu, self.title, None, None, is_signed)
+        envelope = self.envelope
+        plain = envelope.open(self._known(ring), self.title)
+        return _decode_plain(plain, self.title, envelope.content[0], envelope.counter, is_signed)
+
+    def _known(self, ring: KeyRing | None) -> KeyRing:
+        if ring is None:
+            name = self.title.hex() or "(unnamed)"
+            raise SecurityError(f"no keys are known of the sender {name}", SecurityFault.NO_KEY)
+        return ring
 
 
 class PushReassembly:
@@ -71,48 +110,24 @@ class PushReassembly:
         return assembly.whole()
 
 
-def title_of_push(apdu: bytes) -> bytes:
-    """The system title that a notification claims to come from, empty where it names none. Nothing is checked."""
-    try:
-        if apdu[:1] == bytes((EnvelopeTag.GENERAL_SIGNING,)):
-            return open_signed(apdu).originator
-        return (open_envelope(apdu).title or b"") if is_protected(apdu) else b""
-    except DlmsError:  # decoding it will say what is wrong
-        return b""
-
-
-def decode_push(apdu: bytes, keys_of: KeysOf, title: bytes = b"") -> Push:
-    """Decode a notification, its protection checked.
+def receive_push(apdu: bytes, title: bytes = b"") -> SealedPush:
+    """Take a notification out of its envelopes, so that its sender's keys can be looked up.
 
     `title` is the sender's system title where the transport knows it: some meters leave it out. Raises `DecodeError`, and
-    `SecurityError` (no-key for a sender nobody knows, bad-tag, bad-signature). Whether a plain push is good enough, and
-    whether the counter rises, is for the caller to decide.
+    `SecurityError` where it is signed by one meter and ciphered by another.
     """
     if not apdu:
         raise DecodeError("APDU: empty", 0)
-    is_signed = apdu[0] == EnvelopeTag.GENERAL_SIGNING
-    if is_signed:
-        signed = _verified(apdu, keys_of, title)
+    signed = None
+    if apdu[0] == EnvelopeTag.GENERAL_SIGNING:
+        signed = open_signed(apdu)
         apdu, title = signed.content, signed.originator or title
-    if apdu and is_protected(apdu):
-        return _decode_protected(apdu, keys_of, title, is_signed)
-    return _decode_plain(apdu, title, None, None, is_signed)
-
-
-def _verified(apdu: bytes, keys_of: KeysOf, title: bytes) -> SignedApdu:
-    signed = open_signed(apdu)
-    if not signed.is_signed_by(_ring_of(signed.originator or title, keys_of)):
-        raise SecurityError("the signature of the push is wrong", SecurityFault.BAD_SIGNATURE)
-    return signed
-
-
-def _decode_protected(apdu: bytes, keys_of: KeysOf, title: bytes, is_signed: bool) -> Push:
+    if not is_protected(apdu):
+        return SealedPush(title, apdu, signed, None)
     envelope = open_envelope(apdu)
-    if envelope.title and title and envelope.title != title and is_signed:
+    if signed is not None and envelope.title and title and envelope.title != title:
         raise SecurityError("the push is signed by one meter and ciphered by another", SecurityFault.TITLE_MISMATCH)
-    sender = envelope.title or title
-    plain = envelope.open(_ring_of(sender, keys_of), sender)
-    return _decode_plain(plain, sender, envelope.content[0], envelope.counter, is_signed)
+    return SealedPush(envelope.title or title, apdu, signed, envelope)
 
 
 def _decode_plain(apdu: bytes, title: bytes, control: int | None, counter: int | None, is_signed: bool) -> Push:
@@ -125,8 +140,7 @@ def _decode_plain(apdu: bytes, title: bytes, control: int | None, counter: int |
         long_invoke, when, attribute, body = None, event.date_time, event.attribute, event.value
     else:
         raise DecodeError(f"tag {tag:#04x} is not a notification" if apdu else "APDU: empty", 0)
-    values = axdr.decode_plain(body)[0] if body else None
-    return Push(title, control, counter, is_signed, long_invoke, _epoch_of(when), attribute, body, values)
+    return Push(title, control, counter, is_signed, long_invoke, _epoch_of(when), attribute, body)
 
 
 def _epoch_of(date_time: bytes | None) -> int | None:
@@ -137,10 +151,3 @@ def _epoch_of(date_time: bytes | None) -> int | None:
         return cosem_time.decode_epoch(date_time)
     except DecodeError:  # a meter that lost its clock still has something to say
         return None
-
-
-def _ring_of(title: bytes, keys_of: KeysOf) -> KeyRing:
-    ring = keys_of(title) if title else None
-    if ring is None:
-        raise SecurityError(f"no keys are known of the sender {title.hex() or '(unnamed)'}", SecurityFault.NO_KEY)
-    return ring
