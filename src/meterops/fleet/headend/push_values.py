@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from meterops.fleet.telemetry.api import INTERVAL_OFFSET, READING_TYPES, ReadingType
@@ -149,7 +150,12 @@ def _take_identity(found: PushedValues, value: Any, _: int | None) -> None:
 
 def _take_alarms(found: PushedValues, value: Any, _: int | None) -> None:
     if _is_number(value):
-        found.events += [(ALARM_LOG, bit) for bit in range(32) if int(value) >> bit & 1]
+        found.events += _alarm_bits(int(value) & 0xFFFF_FFFF)
+
+
+@lru_cache(maxsize=1024)
+def _alarm_bits(register: int) -> tuple[tuple[int, int], ...]:
+    return tuple((ALARM_LOG, bit) for bit in range(32) if register >> bit & 1)
 
 
 def _event_code(log: int) -> _Take:

@@ -9,6 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from meterops.fleet.telemetry.columns import TABLES
 from meterops.fleet.telemetry.lake import Lake
 
 MAX_ROWS: Final = 200_000
@@ -29,25 +30,39 @@ class Tail:
 def rows_after(lake: Lake, table: str, place: int, *, since: datetime | None = None, limit: int = MAX_ROWS) -> Tail:
     """Up to `limit` rows of `events` or `sessions` after `place` (-1: from the beginning).
 
-    `since` spares looking at files recorded before it: give a time when the rows up to `place` were certainly there.
+    `since` spares looking at files recorded before it: give a time when the rows up to `place` were certainly there. Where
+    nothing was appended no file is looked at.
     """
-    where = "rowid > ?"
-    parameters: list[int | datetime] = [place]
+    until = min(last_place(lake, table), place + limit)
+    if until <= place:
+        return Tail(place, _no_rows(table))
+    where = "rowid > ? AND rowid <= ?"
+    parameters: list[int | datetime] = [place, until]
     if since is not None:
         where += " AND recorded_at >= ?"
         parameters.append(since.replace(tzinfo=None))
     sql = (
         f"SELECT rowid AS row_id, {_COLUMNS[table]} FROM lake.{table} WHERE {where} "  # noqa: S608  names of our own tables
-        f"ORDER BY rowid LIMIT {limit}"
+        "ORDER BY rowid"
     )
-    rows = lake.query(sql, parameters).to_arrow_table()
-    return Tail(place if not rows.num_rows else int(rows.column("row_id")[-1].as_py()), rows)
+    return Tail(until, lake.query(sql, parameters).to_arrow_table())
 
 
 def last_place(lake: Lake, table: str) -> int:
-    """The place after everything that a table holds now."""
-    row = lake.query(f"SELECT coalesce(max(rowid), -1) FROM lake.{table}").fetchone()  # noqa: S608
-    return int(row[0]) if row else -1
+    """The place after everything that a table holds now; -1 where it holds nothing."""
+    row = lake.query(
+        "SELECT s.next_row_id FROM __ducklake_metadata_lake.ducklake_table_stats s "
+        "JOIN __ducklake_metadata_lake.ducklake_table t USING (table_id) "
+        "WHERE t.table_name = ? AND t.end_snapshot IS NULL",
+        [table],
+    ).fetchone()
+    return int(row[0]) - 1 if row else -1
+
+
+def _no_rows(table: str) -> pa.Table:
+    types = dict(TABLES[table].columns) | {"row_id": pa.int64()}
+    names = ["row_id", *_COLUMNS[table].split(", ")]
+    return pa.table({name: pa.array([], types[name]) for name in names})
 
 
 def repeated(lake: Lake, rows: pa.Table, place: int, *, since: datetime) -> set[int]:

@@ -8,7 +8,7 @@ over feeds it what came since.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -39,6 +39,9 @@ TOPOLOGY_EVERY_S: Final = 15.0
 PUSHED: Final = 2
 _DELIVERY_BEHIND_CONCENTRATOR: Final = 0.2
 """Last gasps over power line need the concentrator, which mostly hangs on the supply that is lost."""
+_UNKNOWN_FAMILY: Final = "idis"
+"""What codes of devices that nobody knows are looked up in: the generic ones."""
+_EVIDENCE_OF: Final = {rules.SUPPLY_LOST: Evidence.DOWN, rules.SUPPLY_BACK: Evidence.UP}
 _SILENT_ERRORS: Final = ("unreachable", "timeout")
 _ANSWERED_ERRORS: Final = ("refused", "authentication", "counter", "protocol", "data")
 
@@ -50,16 +53,16 @@ class _Fleet:
     version: str
     topology: Topology
     ids: NDArray[np.int64]
-    families: NDArray[np.object_]
+    families: tuple[str, ...]
+    family: NDArray[np.int64]
     transformers: dict[int, int]
 
-    def families_of(self, device_ids: NDArray[np.int64]) -> list[str]:
-        """The family of each device; "" for one that is not known."""
+    def families_of(self, device_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The family of each device as a place in `families`, whose first is that of devices nobody knows."""
         if not len(self.ids):
-            return [""] * len(device_ids)
+            return np.zeros(len(device_ids), np.int64)
         at = np.searchsorted(self.ids, device_ids).clip(0, len(self.ids) - 1)
-        known = self.ids[at] == device_ids
-        return [str(family) if is_known else "" for family, is_known in zip(self.families[at], known, strict=True)]
+        return np.where(self.ids[at] == device_ids, self.family[at], 0)
 
 
 @dataclass(slots=True)
@@ -245,42 +248,45 @@ def load_fleet(version: str = "") -> _Fleet:
     behind = columns["id"][columns["concentrator_id"] > 0]
     delivery[np.searchsorted(grid.id, behind)] = _DELIVERY_BEHIND_CONCENTRATOR
     topology = Topology(grid.id, grid.parent, paths.parent, is_meter, grid.confidence, delivery)
-    families = {profile: family_of(profile) for profile in set(columns["profile"].tolist())}
+    family = {profile: family_of(profile) or _UNKNOWN_FAMILY for profile in set(columns["profile"].tolist())}
+    families = (_UNKNOWN_FAMILY, *sorted(set(family.values())))
     return _Fleet(
         version,
         topology,
         columns["id"],
-        np.array([families[profile] for profile in columns["profile"].tolist()], dtype=object),
+        families,
+        np.array([families.index(family[profile], 1) for profile in columns["profile"].tolist()], np.int64),
         dict(zip(columns["id"].tolist(), columns["transformer_id"].tolist(), strict=True)),
     )
 
 
 def _take_events(batch: _Batch, rows: pa.Table, again: set[int], fleet: _Fleet) -> None:
     ids = rows.column("end_device_id").to_numpy().astype(np.int64)
-    numbers = rows.column("row_id").to_numpy()
-    logs, codes = rows.column("log").to_numpy(), rows.column("code").to_numpy()
-    families = fleet.families_of(ids)
-    found: dict[tuple[str, int, int], EventType | None] = {}
-    kinds = []
-    for key in zip(families, logs.tolist(), codes.tolist(), strict=True):
-        if key not in found:
-            found[key] = catalogue().find(key[0] or "idis", key[1], key[2])
-        kinds.append(found[key])
-    fresh = np.array([number not in again for number in numbers.tolist()], bool)
+    fresh = ~np.isin(rows.column("row_id").to_numpy(), np.fromiter(again, np.int64, len(again)))
     times = _event_times(rows)
-    identities = rows.column("identity").to_pylist()
-    for place, event in enumerate(kinds):
-        name = event.type if event is not None else f"{rules.UNKNOWN_PREFIX}{codes[place]}"
-        batch.received[name] += 1
-        if not fresh[place]:
-            batch.repeated[name] += 1
-        elif event is not None and _raises(event):
-            batch.words.append(Word(int(ids[place]), identities[place], event, float(times[place])))
-    types = np.array([event.type if event is not None else "" for event in kinds], dtype=object)
-    for name, evidence in ((rules.SUPPLY_LOST, Evidence.DOWN), (rules.SUPPLY_BACK, Evidence.UP)):
-        chosen = (types == name) & fresh & (ids > 0)
-        if chosen.any():
-            batch.evidence.append((ids[chosen], np.full(int(chosen.sum()), evidence, np.int8), times[chosen]))
+    for key, chosen in _by_kind(rows, fleet.families_of(ids)):
+        event = catalogue().find(fleet.families[key[0]], key[1], key[2])
+        name = event.type if event is not None else f"{rules.UNKNOWN_PREFIX}{key[2]}"
+        new = chosen[fresh[chosen]]
+        batch.received[name] += len(chosen)
+        batch.repeated[name] += len(chosen) - len(new)
+        if event is not None and _raises(event):
+            names = rows.column("identity").take(pa.array(new)).to_pylist()
+            of_new = zip(ids[new].tolist(), names, times[new].tolist(), strict=True)
+            batch.words += [Word(device, identity, event, at) for device, identity, at in of_new]
+        if (evidence := _EVIDENCE_OF.get(name)) is not None:
+            told = new[ids[new] > 0]
+            batch.evidence.append((ids[told], np.full(len(told), evidence, np.int8), times[told]))
+
+
+def _by_kind(rows: pa.Table, family: NDArray[np.int64]) -> Iterator[tuple[tuple[int, int, int], NDArray[np.int64]]]:
+    """The rows of each (family, log, code), which mostly are a handful, in the order of the table."""
+    logs, codes = rows.column("log").to_numpy(), rows.column("code").to_numpy()
+    kinds, kind_of = np.unique(np.column_stack((family, logs, codes)), axis=0, return_inverse=True)
+    order = np.argsort(kind_of, kind="stable")
+    ends = np.cumsum(np.bincount(kind_of, minlength=len(kinds)))
+    for kind, chosen in zip(kinds.tolist(), np.split(order, ends[:-1]), strict=True):
+        yield (kind[0], kind[1], kind[2]), chosen
 
 
 def _raises(event: EventType) -> bool:
