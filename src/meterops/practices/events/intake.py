@@ -41,7 +41,13 @@ _DELIVERY_BEHIND_CONCENTRATOR: Final = 0.2
 """Last gasps over power line need the concentrator, which mostly hangs on the supply that is lost."""
 _UNKNOWN_FAMILY: Final = "idis"
 """What codes of devices that nobody knows are looked up in: the generic ones."""
-_EVIDENCE_OF: Final = {rules.SUPPLY_LOST: Evidence.DOWN, rules.SUPPLY_BACK: Evidence.UP}
+_EVIDENCE_OF: Final = {
+    rules.SUPPLY_LOST: Evidence.DOWN,
+    rules.SUPPLY_BACK: Evidence.UP,
+    **{lost: Evidence[f"{phase}_LOST"] for phase, lost in rules.PHASE_LOST.items()},
+    **{back: Evidence[f"{phase}_BACK"] for phase, back in rules.PHASE_BACK.items()},
+}
+"""What the correlator takes in, by the type of the event. None of these is an alarm by itself."""
 _SILENT_ERRORS: Final = ("unreachable", "timeout")
 _ANSWERED_ERRORS: Final = ("refused", "authentication", "counter", "protocol", "data")
 
@@ -207,19 +213,18 @@ class Intake:
             self._saved_at = now.timestamp()
 
     def _singles(self, correlator: Correlator, fleet: _Fleet, now: datetime) -> tuple[int, int]:
-        """Meters that are dark or silent all by themselves. Not in a storm: most of them will be explained."""
-        dark = catalogue().by_type(rules.SUPPLY_LOST)
-        if correlator.is_storm or dark is None:
+        """Meters that are dark, silent or miss a phase all by themselves. Not in a storm: most of them will be explained."""
+        if correlator.is_storm:
             return 0, 0
         raised = ended = 0
-        for event, evidence in ((dark, Evidence.DOWN), (rules.SILENT, Evidence.SILENT)):
+        for event, evidence in _singly():
             at = now.timestamp()
             ids, times = correlator.unexplained(at, rules.SINGLE_HOLD_S, evidence)
             more, over = raise_singles(
                 ids,
                 times,
                 event,
-                is_over=partial(correlator.is_over, now=at),
+                is_over=partial(correlator.is_over, now=at, evidence=evidence),
                 transformers=fleet.transformers,
                 now=now,
             )
@@ -289,9 +294,16 @@ def _by_kind(rows: pa.Table, family: NDArray[np.int64]) -> Iterator[tuple[tuple[
         yield (kind[0], kind[1], kind[2]), chosen
 
 
+def _singly() -> list[tuple[EventType, Evidence]]:
+    """What single meters may be in that nothing explains: the alarm, and what says so."""
+    said = {rules.SUPPLY_LOST: Evidence.DOWN} | {one: _EVIDENCE_OF[one] for one in rules.PHASE_LOST.values()}
+    known = [(event, word) for name, word in said.items() if (event := catalogue().by_type(name)) is not None]
+    return [*known, (rules.SILENT, Evidence.SILENT)]
+
+
 def _raises(event: EventType) -> bool:
     """Supply is the correlator's; the rest raises alarms by class, and restorations end them."""
-    if event.type in (rules.SUPPLY_LOST, rules.SUPPLY_BACK):
+    if event.type in _EVIDENCE_OF:
         return False
     return bool(event.restores) or event.event_class is not EventClass.LOG_ONLY
 

@@ -11,6 +11,8 @@ from meterops.practices.events.catalogue import EventClass, EventType, Severity
 
 SUPPLY_LOST: Final = "POWER_FAILURE"
 SUPPLY_BACK: Final = "POWER_RETURNED"
+PHASE_LOST: Final = {phase: f"PHASE_OUTAGE_{phase}" for phase in ("L1", "L2", "L3")}
+PHASE_BACK: Final = {phase: f"PHASE_RETURNED_{phase}" for phase in ("L1", "L2", "L3")}
 AUTHENTICATION_FAILED: Final = "AUTHENTICATION_FAILED"
 COUNTER_LOST: Final = "COUNTER_LOST"
 SILENT_METER: Final = "SILENT_METER"
@@ -76,6 +78,8 @@ class Flood:
     windows: int
     flooded: int
     is_flooded_now: bool
+    lasting: int = 0
+    """How many windows the present flood has taken so far."""
 
     @property
     def share(self) -> float:
@@ -85,8 +89,9 @@ class Flood:
 
 def find_flood(per_window: Sequence[float]) -> Flood:
     """`per_window` are alarms per operator in windows of ten minutes, oldest first."""
-    flooded, inside = 0, False
+    flooded, lasting = 0, 0
     for count in per_window:
-        inside = count > FLOOD_ENTER or (inside and count >= FLOOD_LEAVE)
+        inside = count > FLOOD_ENTER or (lasting > 0 and count >= FLOOD_LEAVE)
+        lasting = lasting + 1 if inside else 0
         flooded += inside
-    return Flood(len(per_window), flooded, inside)
+    return Flood(len(per_window), flooded, lasting > 0, lasting)

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterops.practices.events.correlation.evidence import NEVER, EvidenceBook, Floats
+from meterops.practices.events.correlation.phases import PhaseWatch
 from meterops.practices.events.correlation.scan import RootScan, each_once
 from meterops.practices.events.correlation.settings import CorrelationSettings
 from meterops.practices.events.correlation.situations import (
+    PHASE_WORDS,
     Change,
     Evidence,
     Ids,
@@ -117,9 +119,9 @@ class Correlator:
         """Go on with other trees; what is known of meters and situations that are in them stays."""
         kept = {one.id: int(self.topology.node_id[one.place]) for one in self._situations.values()}
         pending = {(tree, int(self.topology.node_id[place])): at for (tree, place), at in self._pending.items()}
-        ids, book = self.topology.node_id, self._book
+        ids, book, phases = self.topology.node_id, self._book, self._said_of_phases()
         self._use(topology)
-        self._carry(ids, book)
+        self._carry(ids, book, phases)
         for one_id, node_id in kept.items():
             place = topology.place_of(node_id)
             if place is None:
@@ -162,24 +164,33 @@ class Correlator:
         return MemberIds(ids[heard], ids[silent], ids[answered], ids[~(heard | silent | answered)])
 
     def unexplained(self, now: float, hold_s: float, evidence: Evidence = Evidence.DOWN) -> tuple[Ids, Floats]:
-        """Meters that no situation or planned work explains and whose last word is that they are dark (or silent).
+        """Meters that no situation or planned work explains and whose last word is that they are dark (silent, miss a phase).
 
         Returns the ids of those that said so at least `hold_s` seconds ago, and when they did (epoch seconds).
         """
         book = self._book
         is_down = book.down_at > book.lit_at
-        said_at = book.down_at if evidence is Evidence.DOWN else book.silent_at
-        alone = is_down if evidence is Evidence.DOWN else ~is_down & (said_at > book.lit_at)
+        if evidence is Evidence.DOWN:
+            said_at, alone = book.down_at, is_down
+        elif evidence is Evidence.SILENT:
+            said_at, alone = book.silent_at, ~is_down & (book.silent_at > book.lit_at)
+        else:
+            said_at = self._phases.since(np.arange(len(is_down), dtype=np.int32), evidence - Evidence.L1_LOST)
+            alone = ~is_down & (said_at > NEVER)
         places = np.flatnonzero(alone & (said_at < now - hold_s) & ~self._accounted_for(now))
         return self.topology.node_id[places], said_at[places]
 
-    def is_over(self, meter_ids: Ids, since: Floats, now: float) -> NDArray[np.bool_]:
-        """Which meters have shown since a time that they have supply, are explained by something, or are gone.
+    def is_over(
+        self, meter_ids: Ids, since: Floats, now: float, evidence: Evidence = Evidence.DOWN
+    ) -> NDArray[np.bool_]:
+        """Which meters have shown since a time that they have supply (or a phase), are explained by something, or are gone.
 
         That evidence was forgotten is no sign of supply.
         """
         places = self.topology.places(meter_ids)
-        return (places < 0) | (self._book.lit_at[places] > since) | self._accounted_for(now)[places]
+        is_phase = evidence in PHASE_WORDS
+        shown = self._phases.back_at(places, evidence - Evidence.L1_LOST) if is_phase else self._book.lit_at[places]
+        return (places < 0) | (shown > since) | self._accounted_for(now)[places]
 
     def _accounted_for(self, now: float, after_s: float = 0.0) -> NDArray[np.bool_]:
         """Whatever stands below an open situation, or planned work that goes on or ended within `after_s`, by place."""
@@ -206,6 +217,7 @@ class Correlator:
         known = np.flatnonzero(
             (book.down_at > NEVER) | (book.silent_at > NEVER) | (book.tried_at > NEVER) | (book.lit_at > recent)
         )
+        phase_ids, phase_words, phase_times = self._said_of_phases()
         file = io.BytesIO()
         np.savez_compressed(
             file,
@@ -214,6 +226,9 @@ class Correlator:
             lit_at=book.lit_at[known],
             silent_at=book.silent_at[known],
             tried_at=book.tried_at[known],
+            phase_node_id=phase_ids,
+            phase_word=phase_words,
+            phase_at=phase_times,
             told=np.frombuffer(self.outline().encode(), np.uint8),
         )
         return file.getvalue()
@@ -250,8 +265,9 @@ class Correlator:
             book.down_at, book.lit_at = saved["down_at"], saved["lit_at"]
             book.silent_at, book.tried_at = saved["silent_at"], saved["tried_at"]
             ids, told = saved["node_id"], json.loads(saved["told"].tobytes())
+            phases = saved["phase_node_id"], saved["phase_word"], saved["phase_at"]
         self._take_told(told)
-        self._carry(ids, book)
+        self._carry(ids, book, phases)
 
     def _take_told(self, told: dict[str, Any]) -> None:
         self._gasps.noise, self._dark.noise, self._cut.noise = told["noise"]
@@ -268,6 +284,10 @@ class Correlator:
                 one = _Situation(**{**plain, **words, "told": tuple(plain["told"])})
                 self._situations[one.id] = one
 
+    def _said_of_phases(self) -> tuple[Ids, NDArray[np.int8], Floats]:
+        places, evidence, times = self._phases.said()
+        return self.topology.node_id[places], evidence, times
+
     # Evidence.
 
     def _use(self, topology: Topology) -> None:
@@ -282,11 +302,14 @@ class Correlator:
         self._gasps = RootScan(electrical, self.settings, weight)
         self._dark = RootScan(electrical, self.settings)
         self._cut = RootScan(communication, self.settings)
+        self._phases = PhaseWatch(electrical, self.settings)
         sure = np.ones(n, bool) if topology.confidence is None else topology.confidence >= SURE_LINK
         self._is_sure = sure
 
-    def _carry(self, ids: Ids, book: EvidenceBook) -> None:
-        """Take over what a book that speaks of `ids` knows."""
+    def _carry(self, ids: Ids, book: EvidenceBook, phases: tuple[Ids, NDArray[np.int8], Floats]) -> None:
+        """Take over what a book that speaks of `ids` knows, and words on phases."""
+        ids_of_phases, words, at = phases
+        self._phases.note(*_known(self.topology.places(ids_of_phases), words, at))
         places = self.topology.places(ids)
         known = places >= 0
         columns = ((Evidence.DOWN, book.down_at), (Evidence.UP, book.lit_at), (Evidence.SILENT, book.silent_at))
@@ -302,6 +325,11 @@ class Correlator:
     def _take(self, places: Places, evidence: NDArray[np.int8], times: NDArray[np.float64]) -> None:
         if not len(places):
             return
+        self._phases.note(places, evidence, times)
+        # Who misses a phase runs, but may say so while it goes dark, so that contradicts nothing; who has it back runs for sure.
+        evidence = np.where(evidence >= Evidence.L1_BACK, Evidence.ANSWERED, evidence).astype(np.int8)
+        of_supply = evidence < Evidence.L1_LOST
+        places, evidence, times = places[of_supply], evidence[of_supply], times[of_supply]
         book = self._book
         touched = each_once(places)
         down, silent, tried = book.is_down(touched), book.is_silent(touched), book.is_tried(touched)
@@ -365,8 +393,10 @@ class Correlator:
             return
         self._forgotten_at = now
         book, before = self._book, now - self.settings.memory_s
+        kept = self._accounted_for(now, AFTER_PLANNED_S)
+        self._phases.forget(before, kept)
         latest = np.maximum(np.maximum(book.down_at, book.silent_at), book.tried_at)
-        old = (latest > NEVER) & (latest < before) & ~self._accounted_for(now, AFTER_PLANNED_S)
+        old = (latest > NEVER) & (latest < before) & ~kept
         places = np.flatnonzero(old).astype(np.int32)
         if not len(places):
             return
@@ -392,18 +422,43 @@ class Correlator:
 
     def _candidates(self) -> list[_Candidate]:
         gasped = self._gasps.roots().tolist()
-        self._explain_silence(gasped)
-        found = [
-            _Candidate(
-                TreeName.ELECTRICAL,
-                place,
-                SituationKind.OUTAGE,
-                self._score(0.0, self._gasps.heard[place] * -math.log(self._gasps.noise) - self.settings.root_cost),
-                self._confidence(self._gasps, place),
-            )
+        gasped, halved = self._without_phases(gasped) if not self._phases.is_quiet else (gasped, [])
+        self._explain_silence([*gasped, *halved])
+        dark = [
+            self._heard_candidate(place, SituationKind.OUTAGE, self._gasps.heard[place], self._gasps.margin[place])
             for place in gasped
         ]
-        return found + self._silent_candidates()
+        for place in halved:
+            leaves = self.topology.tree("ELECTRICAL").leaves(place)
+            heard = int((self._book.is_down(leaves) | self._phases.is_missing(leaves)).sum())
+            margin = max(self._phases.margin(place), float(self._gasps.margin[place]))
+            dark.append(self._heard_candidate(place, SituationKind.PHASE, heard, margin))
+        return dark + self._silent_candidates()
+
+    def _heard_candidate(self, place: int, kind: SituationKind, heard: float, margin: float) -> _Candidate:
+        score = self._score(0.0, heard * -math.log(self._gasps.noise) - self.settings.root_cost)
+        confidence = self._confidence(self.topology.tree("ELECTRICAL").leaves(place), margin)
+        return _Candidate(TreeName.ELECTRICAL, place, kind, score, confidence)
+
+    def _without_phases(self, gasped: list[int]) -> tuple[list[int], list[int]]:
+        """Which roots of gasps are dark, and at which nodes a phase is missing.
+
+        Where a node's meters run and say that they miss a phase, those that are dark beside them hang on that phase alone. Where
+        a node is dark, what a phase did shortly before is part of it.
+        """
+        tree, halved = self.topology.tree("ELECTRICAL"), self._phases.roots()
+        dark = []
+        for place in gasped:
+            if not self._runs(tree.leaves(place)):
+                dark.append(place)
+            elif not any(tree.is_below(place, other) or tree.is_below(other, place) for other in halved):
+                halved.append(place)
+        return dark, [place for place in halved if not any(tree.is_below(place, other) for other in dark)]
+
+    def _runs(self, leaves: Places) -> bool:
+        down = self._book.is_down(leaves)
+        running = int((self._phases.is_missing(leaves) & ~down).sum())
+        return running >= max(self.settings.least_heard, self.settings.phase_share * int(down.sum()))
 
     def _silent_candidates(self) -> list[_Candidate]:
         """Silence alone: for each crowd of silent meters the tree that explains it better."""
@@ -423,7 +478,7 @@ class Correlator:
             if score > 0.5 and rivals:
                 continue
             lost.update(rivals)
-            confidence = self._confidence(self._cut, place)
+            confidence = self._confidence(communication.leaves(place), self._cut.margin[place])
             found.append(_Candidate(TreeName.COMMUNICATION, place, SituationKind.COMMUNICATION, score, confidence))
         for place in dark:
             if place in lost:
@@ -433,7 +488,7 @@ class Correlator:
             cover = sum(self.settings.root_cost for other in cut if np.isin(leaves, silent_below[other]).all())
             other = cover or len(leaves) * -math.log(self._cut.noise)
             score = self._score(self.settings.root_cost + quiet, other)
-            confidence = self._confidence(self._dark, place)
+            confidence = self._confidence(electrical.leaves(place), self._dark.margin[place])
             found.append(_Candidate(TreeName.ELECTRICAL, place, SituationKind.OUTAGE, score, confidence))
         return found
 
@@ -447,19 +502,20 @@ class Correlator:
     def _score(power_cost: float, communication_cost: float) -> float:
         return 1.0 / (1.0 + math.exp(max(-60.0, min(60.0, (power_cost - communication_cost) / _TEMPER))))
 
-    def _confidence(self, scan: RootScan, place: int) -> float:
-        sure = 1.0 - math.exp(-max(0.0, float(scan.margin[place])) / self.settings.root_cost)
-        leaves = scan.tree.leaves(place)
+    def _confidence(self, leaves: Places, margin: float) -> float:
+        sure = 1.0 - math.exp(-max(0.0, float(margin)) / self.settings.root_cost)
         links = 1.0 if self.topology.confidence is None else float(self.topology.confidence[leaves].mean())
         return round(sure * links, 3)
 
     # Situations.
 
-    def _scan_of(self, tree: TreeName) -> RootScan:
-        return self._gasps if tree is TreeName.ELECTRICAL else self._cut
+    def _scan_of(self, one: _Situation) -> RootScan | PhaseWatch:
+        if one.kind is SituationKind.PHASE:
+            return self._phases
+        return self._gasps if one.tree is TreeName.ELECTRICAL else self._cut
 
     def _watch_return(self, one: _Situation, now: float) -> None:
-        answered = self._scan_of(one.tree).answered_at(one.place)
+        answered = self._scan_of(one).answered_at(one.place)
         if answered > max(one.seen_answer_at, one.started_at):
             one.seen_answer_at = answered
             one.returned_at = now
@@ -554,7 +610,8 @@ class Correlator:
 
     def _affected(self, candidate: _Candidate) -> int:
         leaves = self.topology.tree(candidate.tree).leaves(candidate.place)
-        return int((self._book.is_down(leaves) | self._book.is_silent(leaves)).sum())
+        book = self._book
+        return int((book.is_down(leaves) | book.is_silent(leaves) | self._phases.is_missing(leaves)).sum())
 
     def _open(
         self,
@@ -598,6 +655,8 @@ class Correlator:
         down = leaves[self._book.is_down(leaves)]
         silent = leaves[self._book.is_silent(leaves)]
         times = self._book.down_at[down] if len(down) else self._book.silent_at[silent]
+        if one.kind is SituationKind.PHASE:
+            times = np.r_[self._book.down_at[down], self._phases.since(leaves[self._phases.is_missing(leaves)])]
         started_at = float(np.quantile(times, 0.1)) if len(times) else now
         node_id = int(self.topology.node_id[one.place])
         name = str(uuid.uuid5(_NAMES, f"{one.tree}/{node_id}/{started_at:.3f}"))
@@ -631,8 +690,10 @@ class Correlator:
     def _masks(self, one: _Situation, leaves: Places) -> tuple[NDArray[np.bool_], ...]:
         book = self._book
         heard, silent = book.is_down(leaves), book.is_silent(leaves)
+        if one.kind is SituationKind.PHASE:
+            heard |= self._phases.is_missing(leaves)
         answered = (book.lit_at[leaves] > one.started_at) & ~heard & ~silent
-        restored = answered & (book.down_at[leaves] > NEVER)
+        restored = answered & ((book.down_at[leaves] > NEVER) | self._phases.has_missed(leaves))
         return heard, silent, answered, restored
 
     def _change(self, change: Change, one: _Situation, now: float) -> SituationChange:
@@ -655,4 +716,10 @@ class Correlator:
             power_score=round(one.power_score, 3),
             communication_score=round(1.0 - one.power_score, 3),
             confidence=one.confidence,
+            phases=self._phases.names(leaves) if one.kind is SituationKind.PHASE else "",
         )
+
+
+def _known(places: Places, words: NDArray[np.int8], times: Floats) -> tuple[Places, NDArray[np.int8], Floats]:
+    known = places >= 0
+    return places[known], words[known], times[known]

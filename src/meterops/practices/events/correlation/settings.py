@@ -11,6 +11,10 @@ class CorrelationSettings:
 
     root_cost: float = 13.0
     """How unlikely it is beforehand that a given node fails in a given hour: e^-13 is one in 440,000."""
+    phase_root_cost: float = 9.0
+    """The same of one phase of a node: fuses blow more often than anything else."""
+    phase_share: float = 0.33
+    """When that many meters run and miss a phase for each that is dark, a phase is gone and not the supply."""
     child_contradiction: float = 8.0
     """A parent does not explain a child that would be that much likelier to have supply than not."""
     least_noise: float = 0.001

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,17 @@ class Evidence(IntEnum):
     """It answered a session or a check: it has supply and a path."""
     SILENT = 4
     """A contact that was due failed."""
+    L1_LOST = 5
+    """It runs, but has no voltage on this phase."""
+    L2_LOST = 6
+    L3_LOST = 7
+    L1_BACK = 8
+    """It has voltage on this phase again."""
+    L2_BACK = 9
+    L3_BACK = 10
+
+
+PHASE_WORDS: Final = tuple(one for one in Evidence if one >= Evidence.L1_LOST)
 
 
 class TreeName(StrEnum):
@@ -36,6 +48,8 @@ class SituationKind(StrEnum):
 
     OUTAGE = "OUTAGE"
     COMMUNICATION = "COMMUNICATION"
+    PHASE = "PHASE"
+    """One or two phases are missing below a node: what hangs on them alone is dark, the rest runs and says so."""
 
 
 class Change(StrEnum):
@@ -54,8 +68,9 @@ class Change(StrEnum):
 class SituationChange:
     """A situation as it is after a change. Times are epoch seconds; counts are meters below the root.
 
-    `expected` are all, `heard` said that they are without supply, `silent` failed to answer and said nothing, `answered`
-    have answered or returned since it began, `restored` of those had been heard down. Scores and confidence lie between 0 and 1.
+    `expected` are all, `heard` said that they are without supply or a phase, `silent` failed to answer and said nothing, `answered`
+    have answered or returned since it began, `restored` of those had been heard. Scores and confidence lie between 0 and 1.
+    `phases` names those that are missing ("L2"), for situations of that kind.
     """
 
     change: Change
@@ -73,6 +88,7 @@ class SituationChange:
     power_score: float = 0.0
     communication_score: float = 0.0
     confidence: float = 0.0
+    phases: str = ""
     previous_node_id: int | None = None
     into_id: str = ""
     reason: str = ""
