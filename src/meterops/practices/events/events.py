@@ -25,6 +25,7 @@ class SituationOpened:
     power_score: float
     communication_score: float
     confidence: float
+    phases: str = ""
 
 
 @fact
@@ -46,6 +47,7 @@ class SituationChanged:
     power_score: float
     communication_score: float
     confidence: float
+    phases: str = ""
     previous_node_id: int = 0
 
 

@@ -92,6 +92,7 @@ class Situation(models.Model):
     power_score = models.FloatField(default=0)
     communication_score = models.FloatField(default=0)
     confidence = models.FloatField(default=0)
+    phases = models.CharField(max_length=8, blank=True)
 
     class Meta:
         indexes = [models.Index(fields=["state", "-opened_at"], name="situation_state")]

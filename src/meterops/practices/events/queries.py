@@ -211,15 +211,19 @@ class SituationView:
     power_score: float
     communication_score: float
     confidence: float
+    phases: str
 
     @property
     def sentence(self) -> str:
         """Why, in words."""
         where = self.node_name or self.node_mrid
-        said = f"{self.heard:,} of {self.expected:,} meters said that they lost supply" if self.heard else ""
+        lost = "supply" if not self.phases else f"supply or phase {self.phases}"
+        said = f"{self.heard:,} of {self.expected:,} meters said that they lost {lost}" if self.heard else ""
         mute = f"{self.silent:,} of {self.expected:,} do not answer" if self.silent else ""
         back = f"{self.answered:,} answer" if self.answered else "none answers"
-        what = "is without supply" if self.kind == "OUTAGE" else "cannot be reached"
+        what = {"OUTAGE": "is without supply", "PHASE": f"misses phase {self.phases}"}.get(
+            self.kind, "cannot be reached"
+        )
         return f"{where} {what}: {', '.join(part for part in (said, mute, back) if part)}."
 
 
@@ -299,6 +303,7 @@ def _situation(row: Situation) -> SituationView:
         row.power_score,
         row.communication_score,
         row.confidence,
+        row.phases,
     )
 
 

@@ -14,7 +14,17 @@ from meterops.practices.events.correlation import Change, SituationChange, Situa
 from meterops.practices.events.events import SituationChanged, SituationCleared, SituationMerged, SituationOpened
 from meterops.practices.events.models import Situation, SituationState
 
-_FIGURES = ("expected", "heard", "silent", "answered", "restored", "power_score", "communication_score", "confidence")
+_FIGURES = (
+    "expected",
+    "heard",
+    "silent",
+    "answered",
+    "restored",
+    "power_score",
+    "communication_score",
+    "confidence",
+    "phases",
+)
 
 
 def store(changes: Iterable[SituationChange], *, now: datetime) -> None:
@@ -28,7 +38,7 @@ def store(changes: Iterable[SituationChange], *, now: datetime) -> None:
         _write(change, node, now)
         _publish(change, node)
         if change.change is Change.OPENED:
-            count_shown(1 if change.kind is SituationKind.OUTAGE else 2, 1, now)
+            count_shown(2 if change.kind is SituationKind.COMMUNICATION else 1, 1, now)
 
 
 def _write(change: SituationChange, node: inventory.ItemView, now: datetime) -> None:

@@ -35,7 +35,7 @@ _NODE_WORDS = {
 _KIND_WORDS = {
     IncidentKind.OUTAGE: "without supply",
     IncidentKind.COMMUNICATION: "without contact",
-    IncidentKind.PHASE: "with a phase missing",
+    IncidentKind.PHASE: "with phase {phases} missing",
 }
 
 
@@ -70,6 +70,8 @@ class Situation(Protocol):
     def communication_score(self) -> float: ...
     @property
     def confidence(self) -> float: ...
+    @property
+    def phases(self) -> str: ...
 
 
 def open_from_situation(seen: Situation) -> Incident:
@@ -90,6 +92,7 @@ def open_from_situation(seen: Situation) -> Incident:
     )
     take_counts(incident, seen)
     place(incident, seen.node_id, seen.node_mrid, seen.tree)
+    incident.title = title_of(incident, seen.phases)
     try:
         with transaction.atomic():
             return _open(incident, inventory.EndDeviceFilter(under=(incident.node_mrid,)), at=seen.at, actor=ENGINE)
@@ -187,10 +190,11 @@ def take_counts(incident: Incident, seen: Situation) -> None:
         setattr(incident, name, getattr(seen, name))
 
 
-def title_of(incident: Incident) -> str:
-    """What happened and where, in one line."""
+def title_of(incident: Incident, phases: str = "") -> str:
+    """What happened and where, in one line; `phases` are those that are missing."""
     what = _NODE_WORDS.get(inventory.ItemKind(incident.node_kind), "Node") if incident.node_kind else "Node"
-    return f"{what} {_KIND_WORDS[IncidentKind(incident.kind)]}, {incident.node_name}"[:200]
+    happened = _KIND_WORDS[IncidentKind(incident.kind)].format(phases=" and ".join(phases.split()) or "of some meters")
+    return f"{what} {happened}, {incident.node_name}"[:200]
 
 
 def _open(

@@ -26,6 +26,12 @@ from meterops.practices.incidents.timeline import EntryKind, note
 from meterops.practices.incidents.work_orders import draft_for_silent
 
 log = logging.getLogger(__name__)
+_BACK_WORDS = {
+    IncidentKind.OUTAGE: "Supply",
+    IncidentKind.SAFETY: "Supply",
+    IncidentKind.COMMUNICATION: "Contact",
+    IncidentKind.PHASE: "The phase",
+}
 TRY_AGAIN_AFTER = timedelta(minutes=5)
 _LOOKS_AHEAD = timedelta(seconds=1)
 _CHUNK = 5000
@@ -127,7 +133,7 @@ def _prove(
     need = rules.needed(incident.restored_of, config.restoration)
     restored_at = max(from_epoch(float(np.sort(answered_at)[need - 1])), incident.cleared_at or incident.opened_at)
     text = (
-        f"{'Supply' if incident.kind != IncidentKind.COMMUNICATION else 'Contact'} is back: {incident.restored_meters:,} "
+        f"{_BACK_WORDS[IncidentKind(incident.kind)]} is back: {incident.restored_meters:,} "
         f"of {incident.restored_of:,} meters have answered since the clear."
     )
     note(

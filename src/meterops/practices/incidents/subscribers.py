@@ -17,7 +17,7 @@ from meterops.practices.events.events import (
 from meterops.practices.incidents.assessment import filter_of, reassess, settle_energy
 from meterops.practices.incidents.configuration import configuration
 from meterops.practices.incidents.grouping import fold
-from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentState
+from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentKind, IncidentState
 from meterops.practices.incidents.models import Incident, IncidentCheck
 from meterops.practices.incidents.opening import (
     ENGINE,
@@ -48,11 +48,12 @@ def on_situation_changed(fact: SituationChanged) -> None:
     moved = fact.node_id != found.node_id
     take_counts(found, fact)
     found.situation_at = fact.at
+    turned = _turn(found, fact)
     if moved:
         was = found.node_name
         settle_energy(found, at=fact.at)
         place(found, fact.node_id, fact.node_mrid, fact.tree)
-        found.title = title_of(found)
+        found.title = title_of(found, fact.phases)
         found.scope = {"under": [fact.node_mrid]}
         found.members_moved = meter_sets.pack(inventory.ids_of_end_devices(filter_of(found)).tolist())
         note(
@@ -64,11 +65,29 @@ def on_situation_changed(fact: SituationChanged) -> None:
             unique_name=f"{fact.situation_id}:moved:{fact.at.isoformat()}",
         )
     found.save()
-    if moved:
+    if moved or turned:
         # Counts alone change no figure: those come from the inventory, and in a storm there are many such facts.
         reassess(found, now=fact.at, actor=ENGINE)
     hints.publish(HINT_TOPIC, str(found.pk))
     tell_change(found, "place" if moved else "counts", fact.at)
+
+
+def _turn(found: Incident, fact: SituationChanged) -> bool:
+    """The cause is of another kind than it seemed: a missing phase took the supply with it, silence was an outage."""
+    if fact.kind == found.kind:
+        return False
+    was = found.title
+    found.kind = IncidentKind(fact.kind)
+    found.title = title_of(found, fact.phases)
+    note(
+        found,
+        EntryKind.SITUATION,
+        f"It is this now: {found.title}. It seemed to be: {was}.",
+        actor=ENGINE,
+        at=fact.at,
+        unique_name=f"{fact.situation_id}:turned:{fact.at.isoformat()}",
+    )
+    return True
 
 
 @transaction.atomic

@@ -265,7 +265,9 @@ class Correlator:
             book.down_at, book.lit_at = saved["down_at"], saved["lit_at"]
             book.silent_at, book.tried_at = saved["silent_at"], saved["tried_at"]
             ids, told = saved["node_id"], json.loads(saved["told"].tobytes())
-            phases = saved["phase_node_id"], saved["phase_word"], saved["phase_at"]
+            phases = self._said_of_phases()
+            if "phase_node_id" in saved:  # a state from before phases were watched says nothing of them
+                phases = saved["phase_node_id"], saved["phase_word"], saved["phase_at"]
         self._take_told(told)
         self._carry(ids, book, phases)
 
