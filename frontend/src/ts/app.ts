@@ -1,6 +1,7 @@
 // The shell of every page: live hints, keys, search, command list, theme, selection. Islands load beside it on the pages that have one.
 import htmx from "htmx.org";
 import { startClock } from "./clock";
+import { startHolding } from "./holding";
 import { startKeys } from "./keys";
 import { startLive } from "./live";
 import { startPalette } from "./palette";
@@ -41,7 +42,8 @@ startTheme();
 startClock();
 startKeys();
 startDialogs();
-startSelection();
+startHolding();
+startSelection((element) => htmx.trigger(element, "live"));
 if (root.dataset.signedIn) {
   startSearch();
   startPalette();

@@ -30,9 +30,11 @@ function move(step: number): void {
   next?.scrollIntoView({ block: "nearest" });
 }
 
-function select(): void {
+// With Shift, everything from the row chosen last to this one.
+function select(range: boolean): void {
   const row = rows().find((one) => one.contains(document.activeElement));
-  row?.querySelector<HTMLInputElement>("input[type=checkbox]")?.click();
+  const box = row?.querySelector<HTMLInputElement>("input[type=checkbox]");
+  box?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, shiftKey: range }));
 }
 
 function escape(event: KeyboardEvent): void {
@@ -58,7 +60,7 @@ function single(key: string): boolean {
     return true;
   }
   if (key === "j" || key === "k") move(key === "j" ? 1 : -1);
-  else if (key === "x") select();
+  else if (key === "x" || key === "X") select(key === "X");
   else {
     const element = document.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]:not([disabled])`);
     if (!element) return false;

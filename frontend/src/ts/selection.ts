@@ -1,8 +1,16 @@
 // Rows picked with x or the mouse, and what can be done with them. The server is told ids and checks everything again.
+const BOXES = "tbody .pick input[type=checkbox]";
+
+function boxesOf(form: HTMLFormElement): HTMLInputElement[] {
+  return [...form.querySelectorAll<HTMLInputElement>(BOXES)];
+}
+
 function refresh(form: HTMLFormElement): void {
-  const boxes = [...form.querySelectorAll<HTMLInputElement>("tbody input[type=checkbox]")];
+  const boxes = boxesOf(form);
   const picked = boxes.filter((box) => box.checked).length;
-  for (const place of form.querySelectorAll<HTMLElement>("[data-picked]")) place.textContent = String(picked);
+  const places = [...form.querySelectorAll<HTMLElement>("[data-picked]")];
+  if (form.id) places.push(...document.querySelectorAll<HTMLElement>(`[data-picked-for="#${form.id}"]`));
+  for (const place of places) place.textContent = String(picked);
   for (const bar of form.querySelectorAll<HTMLElement>("[data-when-picked]")) bar.hidden = picked === 0;
   const every = form.querySelector<HTMLInputElement>("[data-pick-all]");
   if (every) {
@@ -11,12 +19,36 @@ function refresh(form: HTMLFormElement): void {
   }
 }
 
-export function startSelection(): void {
+// An act with nothing picked means the row that has the focus: it is picked first, so that everybody sees what is meant.
+function pickFocused(form: HTMLFormElement): void {
+  if (boxesOf(form).some((box) => box.checked)) return;
+  const row = document.activeElement?.closest("tbody tr");
+  const box = row && form.contains(row) ? row.querySelector<HTMLInputElement>(".pick input[type=checkbox]") : null;
+  if (box) box.checked = true;
+  refresh(form);
+}
+
+// What was done is done: the next act begins with nothing picked.
+function forget(form: HTMLFormElement): void {
+  for (const box of boxesOf(form)) box.checked = false;
+  refresh(form);
+}
+
+export function startSelection(lookAgain: (element: HTMLElement) => void): void {
   let from: HTMLInputElement | undefined;
+  document.addEventListener(
+    "click",
+    (event) => {
+      const act = (event.target as HTMLElement).closest<HTMLElement>("[data-act], [data-picks-row]");
+      const form = act?.closest<HTMLFormElement>("form[data-picks]");
+      if (form) pickFocused(form);
+    },
+    true,
+  );
   document.addEventListener("click", (event) => {
     const box = event.target as HTMLInputElement;
-    if (!box.matches?.("tbody .pick input[type=checkbox]") || !box.form) return;
-    const boxes = [...box.form.querySelectorAll<HTMLInputElement>("tbody .pick input[type=checkbox]")];
+    if (!box.matches?.(BOXES) || !box.form) return;
+    const boxes = boxesOf(box.form);
     if (event.shiftKey && from && boxes.includes(from)) {
       const [low, high] = [boxes.indexOf(from), boxes.indexOf(box)].sort((a, b) => a - b) as [number, number];
       for (const one of boxes.slice(low, high + 1)) one.checked = box.checked;
@@ -27,12 +59,15 @@ export function startSelection(): void {
     const box = event.target as HTMLInputElement;
     const form = box.form;
     if (!form?.matches("[data-picks]")) return;
-    if (box.matches("[data-pick-all]")) {
-      for (const one of form.querySelectorAll<HTMLInputElement>("tbody .pick input[type=checkbox]")) one.checked = box.checked;
-    }
+    if (box.matches("[data-pick-all]")) for (const one of boxesOf(form)) one.checked = box.checked;
     refresh(form);
   });
   document.addEventListener("htmx:after:swap", () => {
     for (const form of document.querySelectorAll<HTMLFormElement>("form[data-picks]")) refresh(form);
+  });
+  document.addEventListener("acted", () => {
+    for (const dialog of document.querySelectorAll<HTMLDialogElement>("dialog[open]")) dialog.close();
+    for (const form of document.querySelectorAll<HTMLFormElement>("form[data-picks]")) forget(form);
+    for (const list of document.querySelectorAll<HTMLElement>("[data-holds]")) lookAgain(list);
   });
 }

@@ -1,10 +1,11 @@
-// One EventSource that notices silence by itself: the server says something every few seconds, so ten without a word is a lost link.
+// One EventSource that notices silence by itself: the server says something every three seconds, so eight without a word are a lost
+// link, and the page says so within ten.
 export type Message =
   | { kind: "state"; state: "live" | "waiting" | "lost"; at: number }
   | { kind: "hint"; topic: string; ref: string }
   | { kind: "resync" };
 
-const SILENCE_MS = 9000;
+const SILENCE_MS = 8000;
 const AGAIN_MS = 2000;
 
 export function openStream(url: string, tell: (message: Message) => void): () => void {

@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import Settings
-from tests.interfaces.console import seed
+from tests.interfaces.console import outages, seed
 
 from meterops.fleet.telemetry import api as telemetry
 from meterops.interfaces.console import fleet_state
@@ -37,7 +37,7 @@ class Console:
 
 def forget_kept() -> None:
     """Have every answer that pages keep for some seconds made anew."""
-    for kept in (fleet_state.CONTACTS, fleet_state.MAP, overview.COMPLETENESS, overview.LAST_HOUR):
+    for kept in (fleet_state.CONTACTS, fleet_state.MAP, fleet_state.HEALTH, overview.COMPLETENESS, overview.LAST_HOUR):
         kept.forget()
 
 
@@ -70,3 +70,31 @@ def console(db: None, settings: Settings, lakes: Path, tmp_path: Path) -> Iterat
     forget_kept()
     yield Console(fleet, _lakes[tuple(fleet.ids)])
     forget_kept()
+
+
+@pytest.fixture
+def street(db: None) -> int:
+    """A transformer with three meters on two feeders; its id."""
+    forget_kept()
+    return outages.make_street()
+
+
+@pytest.fixture
+def operator(db: None, client: Client) -> Client:
+    """Somebody who may do everything with incidents."""
+    user = User.objects.create_user("maria", password=seed.PASSWORD)
+    names = [
+        "acknowledge_incidents", "work_incidents", "merge_incidents", "declare_major", "manage_work_orders",
+        "shelve_alarms", "check_power",
+    ]  # fmt: skip
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def guest(db: None) -> Client:
+    """Somebody who may look."""
+    client = Client()
+    client.force_login(User.objects.create_user("guest", password=seed.PASSWORD))
+    return client

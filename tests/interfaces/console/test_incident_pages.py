@@ -5,81 +5,15 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-import pytest
-from django.contrib.auth.models import Permission, User
 from django.test import Client
+from tests.interfaces.console.outages import open_incident, text_of
 
 from meterops.fleet.inventory import api as inventory
-from meterops.kernel.actor import process_actor
 from meterops.kernel.clock import utc_now
-from meterops.practices.events import events as told
 from meterops.practices.events.alarms import Word, take_words
 from meterops.practices.events.catalogue import catalogue
 from meterops.practices.events.models import Situation
 from meterops.practices.incidents import api as incidents
-from meterops.practices.incidents import subscribers
-
-TEST = process_actor("test")
-
-
-@pytest.fixture
-def street(db: None) -> int:
-    """A transformer with three meters; its id."""
-    nodes = "mrid,kind,name,parent_electrical,latitude,longitude\nT1,POWER_TRANSFORMER,Mill Lane,,52.1,5.1\n" + "".join(
-        f"P{n},USAGE_POINT,,T1,52.1,5.1\n" for n in range(3)
-    )
-    devices = "serial,usage_point\n" + "".join(f"M{n},P{n}\n" for n in range(3))
-    files = [
-        inventory.ImportFile("nodes.csv", nodes.encode()),
-        inventory.ImportFile("devices.csv", devices.encode()),
-    ]
-    inventory.apply_import(files=files, actor=TEST, at=utc_now())
-    return inventory.get_item("T1").id
-
-
-def open_incident(node: int, name: str = "11111111-1111-5111-8111-111111111111") -> int:
-    now = utc_now()
-    subscribers.on_situation_opened(
-        told.SituationOpened(
-            situation_id=name,
-            kind="OUTAGE",
-            tree="ELECTRICAL",
-            node_id=node,
-            node_mrid="T1",
-            started_at=now,
-            at=now,
-            expected=3,
-            heard=3,
-            silent=0,
-            answered=0,
-            power_score=0.99,
-            communication_score=0.01,
-            confidence=0.97,
-        )
-    )
-    return incidents.incident_queue().rows[0].number
-
-
-@pytest.fixture
-def operator(db: None, client: Client) -> Client:
-    user = User.objects.create_user("maria", password="quiet-grey-ground")
-    for codename in ("acknowledge_incidents", "work_incidents", "shelve_alarms"):
-        user.user_permissions.add(Permission.objects.get(codename=codename))
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def guest(db: None) -> Client:
-    client = Client()
-    client.force_login(User.objects.create_user("guest", password="quiet-grey-ground"))
-    return client
-
-
-def text_of(client: Client, path: str) -> str:
-    answer = client.get(path)
-    assert answer.status_code == 200, answer.content[:500]
-    return answer.content.decode()
 
 
 def test_an_empty_queue_says_that_all_is_well(operator: Client) -> None:
@@ -170,7 +104,7 @@ def test_questions_do_not_grow_with_the_queue(
         text_of(operator, "/incidents?part=rows")
     for number in range(5):
         node = inventory.get_item(f"P{number % 3}").id
-        open_incident(node, f"22222222-2222-5222-8222-22222222222{number}")
+        open_incident(node, 20 + number)
     with django_assert_max_num_queries(len(few) + 1):  # type: ignore[operator]
         text_of(operator, "/incidents?part=rows")
 

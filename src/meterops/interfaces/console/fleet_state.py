@@ -13,6 +13,7 @@ from meterops.fleet.telemetry import api as telemetry
 from meterops.interfaces.console.map_points import METER, TRANSFORMER, Points
 from meterops.interfaces.console.reading_state import Contacts
 from meterops.kernel.clock import utc_now
+from meterops.practices.events import api as events
 
 T = TypeVar("T")
 
@@ -87,3 +88,5 @@ def _inventory_version() -> tuple[int, str]:
 
 CONTACTS: Kept[Contacts] = Kept(_contacts, seconds=3.0)
 MAP: Kept[Points] = Kept(_map, seconds=60.0, version=_inventory_version)
+HEALTH: Kept[events.AlarmHealth] = Kept(lambda: events.alarm_health(now=utc_now()), seconds=2.0)
+"""The load of alarms as the top bars of all open screens show it."""

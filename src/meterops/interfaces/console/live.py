@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.3
 BEAT_S = 3.0
-"""The page shouts after nine seconds of silence, so something is said well within."""
+"""The page shouts after eight seconds of silence, so something is said well within."""
 COMMENT_S = 15.0
 STREAM_S = 600.0
 """A stream ends after this long and the browser opens the next: whoever signed out is not told for ever."""

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from meterops.interfaces.console import live
+from meterops.interfaces.console import live, saved_views
 from meterops.interfaces.console.views import (
     account,
     alarms,
@@ -13,6 +13,7 @@ from meterops.interfaces.console.views import (
     meter,
     meters,
     overview,
+    queue,
     reading,
     search,
 )
@@ -27,11 +28,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("profile/tokens/<int:token_id>/revoke", account.revoke_token, name="token-revoke"),
     path("live", live.stream, name="live"),
     path("search", search.search, name="search"),
-    path("incidents", incidents.queue, name="incidents"),
-    path("incidents/export.csv", incidents.export, name="incidents-export"),
-    path("incidents/acknowledge", incidents.acknowledge, name="incidents-acknowledge"),
-    path("incidents/take", incidents.take, name="incidents-take"),
+    path("incidents", queue.queue, name="incidents"),
+    path("incidents/export.csv", queue.export, name="incidents-export"),
+    path("incidents/views", saved_views.save, {"page": "incidents"}, name="incidents-save-view"),
+    path(
+        "incidents/views/<int:view_id>/delete", saved_views.delete, {"page": "incidents"}, name="incidents-delete-view"
+    ),
     path("incidents/<int:number>", incidents.incident, name="incident"),
+    path("incidents/<slug:what>", queue.act, name="incidents-act"),
     path("incidents/<int:number>/<slug:what>", incidents.act, name="incident-act"),
     path("alarms", alarms.health, name="alarms"),
     path("alarms/<int:alarm_id>/shelve", alarms.shelve, name="alarm-shelve"),
@@ -39,8 +43,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("meters", meters.meters, name="meters"),
     path("meters/export.csv", meters.export, name="meters-export"),
     path("meters/read", meters.read_selected, name="meters-read"),
-    path("meters/views", meters.save_view, name="meters-save-view"),
-    path("meters/views/<int:view_id>/delete", meters.delete_view, name="meters-delete-view"),
+    path("meters/views", saved_views.save, {"page": "meters"}, name="meters-save-view"),
+    path("meters/views/<int:view_id>/delete", saved_views.delete, {"page": "meters"}, name="meters-delete-view"),
     path("meters/<int:end_device_id>", meter.meter, name="meter"),
     path("meters/<int:end_device_id>/profile", meter.profile, name="meter-profile"),
     path("meters/<int:end_device_id>/read", meter.read, name="meter-read"),

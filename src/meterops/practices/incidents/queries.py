@@ -51,6 +51,8 @@ class QueueFilter:
     """Part of the title, or an incident's number."""
     opened_from: datetime | None = None
     opened_until: datetime | None = None
+    numbers: tuple[int, ...] | None = None
+    """Only these, merged ones too: a list that is being read keeps its rows."""
 
 
 SORTS: Final[dict[str, tuple[Any, ...]]] = {
@@ -106,6 +108,8 @@ class IncidentRow:
     restored_at: datetime | None
     resolved_at: datetime | None
     closed_at: datetime | None
+    parent_id: int | None
+    """The incident it is merged into."""
     children: int
 
     @property
@@ -343,7 +347,10 @@ def incident_queue(
 
 
 def _selected(wanted: QueueFilter) -> QuerySet[Incident]:
-    found = Incident.objects.filter(parent__isnull=True)
+    if wanted.numbers is None:
+        found = Incident.objects.filter(parent__isnull=True)
+    else:
+        found = Incident.objects.filter(pk__in=wanted.numbers)
     found = found.filter(state__in=wanted.states) if wanted.states else found.exclude(state=IncidentState.CLOSED)
     if wanted.priorities:
         found = found.filter(priority__in=wanted.priorities)
@@ -569,13 +576,17 @@ def timeline(number: int, *, after: int = 0, kinds: Sequence[EntryKind] = (), li
     return [TimelineEntry(e.pk, e.at, EntryKind(e.kind), e.actor, e.text, e.data) for e in found[:limit]]
 
 
-def members(number: int, *, at_close: bool = False) -> NDArray[np.int64]:
+def members(number: int, *, at_close: bool = False, to_prove: bool = False) -> NDArray[np.int64]:
     """The meters frozen at an incident's opening or, once it is closed, at its close; ascending ids of shape (n,).
+
+    With `to_prove` those that merging and splitting deal with: after its root moved, what hangs below the new one.
 
     Raises:
         IncidentUnknown: when there is none of that number.
     """
     row = _get(number)
+    if to_prove:
+        return meter_sets.unpack(row.members_to_prove).astype(np.int64)
     packed = row.members_at_close if at_close else row.members_at_open
     return np.zeros(0, np.int64) if packed is None else meter_sets.unpack(packed).astype(np.int64)
 

@@ -213,7 +213,8 @@ def query(context: dict[str, Any], **changes: Any) -> str:
     """The page's query string with some parameters changed; empty values drop out."""
     request: HttpRequest = context["request"]
     parameters = request.GET.copy()
-    parameters.pop("part", None)
+    for passing in ("part", "shown"):
+        parameters.pop(passing, None)
     for name, value in changes.items():
         if value in (None, ""):
             parameters.pop(name, None)

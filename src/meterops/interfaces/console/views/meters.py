@@ -7,18 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from meterops.fleet.headend import api as headend
 from meterops.fleet.inventory import api as inventory
 from meterops.fleet.inventory.api import EndDeviceFilter, EndDeviceRow
-from meterops.interfaces.console import read_filter
+from meterops.interfaces.console import read_filter, saved_views
 from meterops.interfaces.console.fleet_state import CONTACTS
-from meterops.interfaces.console.models import SavedView
 from meterops.interfaces.console.pages import actor_of, may, notice, page, signed_in, user_of
 from meterops.interfaces.console.reading_state import MARKS, WORDS, ReadState
 from meterops.interfaces.console.templatetags.console import ago
@@ -216,8 +213,7 @@ def meters(request: HttpRequest) -> HttpResponse:
         "kept_columns": [(n, v) for n, values in request.GET.lists() for v in values if n in ("column", "sort")],
     }
     if request.GET.get("part") != "rows":
-        views = SavedView.objects.filter(Q(user=user_of(request)) | Q(shared=True), page="meters")
-        context |= {"facets": _facets(asked), "views": list(views.select_related("user"))}
+        context |= {"facets": _facets(asked), "views": saved_views.views_of(request, "meters")}
     return page(request, "meters", {"rows": rows}, **context)
 
 
@@ -375,40 +371,3 @@ def read_selected(request: HttpRequest) -> HttpResponse:
         href=reverse("console:operation", args=[operation]),
         words="See how it goes",
     )
-
-
-@signed_in
-@require_POST
-def save_view(request: HttpRequest) -> HttpResponse:
-    """Keep the list's address under a name."""
-    name = request.POST.get("name", "").strip()[:80]
-    query = QueryDict(request.POST.get("query", "")[:2000], mutable=True)
-    for passing in ("after", "part"):
-        query.pop(passing, None)
-    if not name:
-        messages.error(request, "A view needs a name.")
-    else:
-        SavedView.objects.update_or_create(
-            user=user_of(request),
-            page="meters",
-            name=name,
-            defaults={"query": query.urlencode(), "shared": "shared" in request.POST},
-            create_defaults={
-                "query": query.urlencode(),
-                "shared": "shared" in request.POST,
-                "created_at": utc_now(),
-            },
-        )
-        messages.success(request, f"Saved as “{name}”.")
-    return redirect(f"{reverse('console:meters')}?{query.urlencode()}")
-
-
-@signed_in
-@require_POST
-def delete_view(request: HttpRequest, view_id: int) -> HttpResponse:
-    """Forget one of one's own views."""
-    deleted, _ = SavedView.objects.filter(user=user_of(request), pk=view_id).delete()
-    if not deleted:
-        raise Http404
-    messages.success(request, "The view is deleted.")
-    return redirect("console:meters")

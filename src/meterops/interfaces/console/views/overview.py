@@ -16,7 +16,7 @@ from meterops.fleet.headend.api import ErrorClass
 from meterops.fleet.inventory import api as inventory
 from meterops.fleet.telemetry import api as telemetry
 from meterops.fleet.telemetry.api import DayCompleteness, SessionBucket
-from meterops.interfaces.console.fleet_state import CONTACTS, Kept
+from meterops.interfaces.console.fleet_state import CONTACTS, HEALTH, Kept
 from meterops.interfaces.console.operation_lines import schedule_line
 from meterops.interfaces.console.pages import page, signed_in
 from meterops.interfaces.console.reading_state import ReadState, States
@@ -25,7 +25,6 @@ from meterops.interfaces.console.templatetags.console import number, percent, sp
 from meterops.kernel import beats
 from meterops.kernel.clock import from_epoch, utc_now
 from meterops.kernel.interval import Interval
-from meterops.practices.events import api as events
 from meterops.practices.incidents import api as incidents
 
 TARGET = 0.98
@@ -109,7 +108,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         }
 
     def load() -> dict[str, object]:
-        return {"health": events.alarm_health(now=utc_now())}
+        return {"health": HEALTH.get()}
 
     parts = {"strip": strip, "incidents": worst, "load": load, "rounds": rounds, "look": look, "recent": recent}
     return page(request, "overview", parts, by="supply")
