@@ -32,6 +32,11 @@ function startDialogs(): void {
       if (!open.contains(target)) open.open = false;
     }
   });
+  document.addEventListener("htmx:after:swap", () => {
+    const open = document.querySelector<HTMLDialogElement>("dialog[open]");
+    if (!open || open.contains(document.activeElement) && document.activeElement !== open) return;
+    open.querySelector<HTMLElement>("[autofocus], .choices input, input:not([type=hidden])")?.focus();
+  });
   document.addEventListener("change", (event) => {
     const field = event.target as HTMLElement;
     if (field.matches("[data-submits]")) (field as HTMLInputElement).form?.requestSubmit();

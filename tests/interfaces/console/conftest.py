@@ -83,11 +83,7 @@ def street(db: None) -> int:
 def operator(db: None, client: Client) -> Client:
     """Somebody who may do everything with incidents."""
     user = User.objects.create_user("maria", password=seed.PASSWORD)
-    names = [
-        "acknowledge_incidents", "work_incidents", "merge_incidents", "declare_major", "manage_work_orders",
-        "shelve_alarms", "check_power",
-    ]  # fmt: skip
-    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    user.user_permissions.set(Permission.objects.filter(codename__in=seed.OPERATOR_MAY))
     client.force_login(user)
     return client
 

@@ -63,7 +63,19 @@ MODELS = (
     ("Sagitta", "S34", "2.0.4"),
     ("Ferro", "F-210", "1.9.0"),
 )
-OPERATOR_MAY = ("read_on_demand", "manage_schedules", "cancel_operations", "import_inventory")
+OPERATOR_MAY = (
+    "read_on_demand",
+    "manage_schedules",
+    "cancel_operations",
+    "import_inventory",
+    "acknowledge_incidents",
+    "work_incidents",
+    "merge_incidents",
+    "declare_major",
+    "manage_work_orders",
+    "shelve_alarms",
+    "check_power",
+)
 
 SILENT_TRANSFORMER = 2
 """Every meter below this one was last read two days ago."""

@@ -39,5 +39,14 @@ def parse_day(text: str, default: date) -> date:
         return default
 
 
+def parse_moment(text: str) -> datetime | None:
+    """A local moment as a form has it (2026-11-23T14:30), in UTC; None where it is none."""
+    try:
+        found = datetime.fromisoformat(text)
+        return timezone.make_aware(found).astimezone(UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(0), timezone.get_current_timezone()).astimezone(UTC)

@@ -130,6 +130,33 @@ def list_shelved(limit: int = 200) -> tuple[AlarmView, ...]:
     return _views(list(rows[:limit]))
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceAlarms:
+    """The active alarms of some devices: the ids of those in line and of those shelved, and when the next one comes back."""
+
+    in_line: tuple[int, ...]
+    shelved: tuple[int, ...]
+    next_back_at: datetime | None
+
+
+_MANY_DEVICES = 2000
+
+
+def alarms_of_devices(end_device_ids: NDArray[np.int64]) -> DeviceAlarms:
+    """The active alarms of these meters; for many of them every active alarm is looked at once."""
+    active = Alarm.objects.filter(state=AlarmState.ACTIVE, end_device_id__gt=0)
+    if len(end_device_ids) <= _MANY_DEVICES:
+        active = active.filter(end_device_id__in=end_device_ids.tolist())
+    rows = list(active.order_by("id").values_list("pk", "end_device_id", "shelved_until"))
+    wanted = set(end_device_ids.tolist())
+    mine = [(pk, until) for pk, device, until in rows if device in wanted]
+    return DeviceAlarms(
+        in_line=tuple(pk for pk, until in mine if until is None),
+        shelved=tuple(pk for pk, until in mine if until is not None),
+        next_back_at=min((until for _, until in mine if until is not None), default=None),
+    )
+
+
 def _alarms(wanted: AlarmFilter) -> Any:
     found = Alarm.objects.all()
     given = {
