@@ -9,6 +9,7 @@ interface Legend {
   label: string;
   shape: Shape;
   count: number;
+  nodes?: boolean; // transformers in this state are drawn so too
 }
 type Shape = "dot" | "ring" | "triangle" | "square" | "cross" | "disc" | "box" | "diamond";
 
@@ -204,19 +205,33 @@ class MapIsland {
     paint(context, shape);
   }
 
+  // Quiet ones first, then those in a state that the legend tells of nodes, so that these lie on top.
   private drawTransformers(context: CanvasRenderingContext2D, points: Points, seen: number[], width: number, height: number): void {
     const size = Math.max(2.5, Math.min(7, this.scale * 14));
-    context.beginPath();
-    const found = seen.filter((index) => points.kind[index] === TRANSFORMER);
-    for (const index of found) {
-      const [x, y] = this.toScreen(index, width, height);
-      context.rect(x - size, y - size, 2 * size, 2 * size);
+    const told = new Map(this.legend.filter((entry) => entry.nodes).map((entry) => [entry.state, entry]));
+    const groups = new Map<Legend | undefined, number[]>([[undefined, []]]);
+    for (const index of seen) {
+      if (points.kind[index] !== TRANSFORMER) continue;
+      const entry = told.get(this.states[index] ?? 0);
+      const list = groups.get(entry);
+      if (list) list.push(index);
+      else groups.set(entry, [index]);
     }
-    context.fillStyle = token("card");
-    context.strokeStyle = token("ink");
-    context.lineWidth = 1.5;
-    context.fill();
-    context.stroke();
+    for (const [entry, list] of groups) {
+      const grown = entry ? size + 2 : size;
+      context.beginPath();
+      for (const index of list) {
+        const [x, y] = this.toScreen(index, width, height);
+        context.rect(x - grown, y - grown, 2 * grown, 2 * grown);
+      }
+      context.fillStyle = token(entry?.shape === "triangle" ? "p2" : "card");
+      context.strokeStyle = token(entry?.shape === "triangle" ? "p2-outline" : "ink");
+      context.lineWidth = entry ? 2 : 1.5;
+      context.setLineDash(entry && entry.shape !== "triangle" ? [3, 2] : []);
+      context.fill();
+      context.stroke();
+    }
+    context.setLineDash([]);
   }
 
   private blit(): void {

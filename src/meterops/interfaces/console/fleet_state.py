@@ -12,10 +12,12 @@ from meterops.fleet.inventory.api import KIND_CODES, ItemKind, Tree
 from meterops.fleet.telemetry import api as telemetry
 from meterops.interfaces.console.map_points import METER, TRANSFORMER, Points
 from meterops.interfaces.console.reading_state import Contacts
+from meterops.interfaces.console.supply_state import Supply, roots_of, spread
 from meterops.kernel.clock import utc_now
 from meterops.practices.events import api as events
 
 T = TypeVar("T")
+MOST_SITUATIONS = 5000
 
 
 class Kept(Generic[T]):
@@ -86,7 +88,18 @@ def _inventory_version() -> tuple[int, str]:
     return inventory.count_end_devices(), imports[0].id if imports else ""
 
 
+def _trees() -> dict[Tree, inventory.TopologyArrays]:
+    return {tree: inventory.topology_arrays(tree) for tree in (Tree.ELECTRICAL, Tree.COMMUNICATION)}
+
+
+def _supply() -> Supply:
+    roots = roots_of(events.list_situations(limit=MOST_SITUATIONS))
+    return spread(TREES.get(), roots)
+
+
 CONTACTS: Kept[Contacts] = Kept(_contacts, seconds=3.0)
 MAP: Kept[Points] = Kept(_map, seconds=60.0, version=_inventory_version)
+TREES: Kept[dict[Tree, inventory.TopologyArrays]] = Kept(_trees, seconds=60.0, version=_inventory_version)
+SUPPLY: Kept[Supply] = Kept(_supply, seconds=2.0)
 HEALTH: Kept[events.AlarmHealth] = Kept(lambda: events.alarm_health(now=utc_now()), seconds=2.0)
 """The load of alarms as the top bars of all open screens show it."""

@@ -10,6 +10,11 @@ _BODY = {
     "running": '<path class="quiet" d="M4 2l8 5-8 5z"/>',
     "paused": '<path class="quiet" d="M3 2h3v10H3zM8 2h3v10H8z"/>',
     "waiting": '<path class="ring" d="M3 2.5h8L3 11.5h8z"/>',
+    "box-ok": '<path class="box ok" d="M2 2h10v10H2z"/>',
+    "box-dark": '<path class="box dark" d="M2 2h10v10H2z"/>',
+    "box-silent": '<path class="box silent" d="M2 2h10v10H2z"/>',
+    "box-phase": '<path class="box phase" d="M2 2h10v10H2zM2 12L12 2"/>',
+    "box-answers": '<path class="box answers" d="M2 2h10v10H2zM6 6h2v2H6z"/>',
     "2": '<path class="p2" d="M7 1l6.5 12H.5z"/>',
     "3": '<circle class="p3" cx="7" cy="7" r="5.5"/>',
     "4": '<path class="ring" d="M2 2h10v10H2z"/>',
@@ -18,7 +23,7 @@ _BODY = {
 
 
 def draw(kind: str) -> SafeString:
-    """The mark of a state: ok, silent, never, failed, running, paused, waiting, or a priority 1 to 4.
+    """The mark of a state: ok, silent, never, failed, running, paused, waiting, a box of a diagram, or a priority 1 to 4.
 
     Raises:
         KeyError: for a state that has no mark.

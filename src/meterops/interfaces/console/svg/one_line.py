@@ -21,7 +21,7 @@ LABEL_WIDTH = 7.0
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """What a box stands for; `state` is the name of its look ("ok", "silent", "fault")."""
+    """What a box stands for; `state` is the name of its look ("ok", "silent", "dark")."""
 
     id: int
     title: str
@@ -30,11 +30,12 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A feeder with the meters on it, nearest first, and what branches off it."""
+    """A feeder with the meters on it, nearest first, and what branches off it; `look` is that of its wires."""
 
     label: str
     meters: Sequence[Meter] = ()
     branches: Sequence["Branch"] = ()
+    look: str = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Line:
     y1: float
     x2: float
     y2: float
+    look: str = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Point:
 
     x: float
     y: float
+    look: str = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +91,26 @@ class Diagram:
     labels: list[Label] = field(default_factory=list)
 
 
-def lay_out(feeders: Sequence[Branch], *, loose: Sequence[Meter] = ()) -> Diagram:
-    """The diagram of a transformer's feeders, left to right; `loose` meters hang at the busbar itself."""
+def lay_out(feeders: Sequence[Branch], *, loose: Sequence[Meter] = (), look: str = "ok") -> Diagram:
+    """The diagram of a transformer's feeders, left to right; `loose` meters hang at the busbar itself, whose look is given."""
     diagram = Diagram()
     x = float(MARGIN + BOX)
     bottom = float(BUS_Y + ROW)
-    branches = [*feeders, *([Branch("at the busbar", loose)] if loose else [])]
+    branches = [*feeders, *([Branch("at the busbar", loose, look=look)] if loose else [])]
     for feeder in branches:
         right, below = _feeder(diagram, feeder, x)
         x = right + COLUMN_GAP
         bottom = max(bottom, below)
     diagram.width = max(x, 360.0) + MARGIN
     diagram.height = bottom + MARGIN
-    diagram.bus = Line(MARGIN, BUS_Y, diagram.width - MARGIN, BUS_Y)
+    diagram.bus = Line(MARGIN, BUS_Y, diagram.width - MARGIN, BUS_Y, look)
     diagram.transformer = Point(min(diagram.width / 2, 320.0), BUS_Y)
     return diagram
 
 
 def _feeder(diagram: Diagram, feeder: Branch, x: float) -> tuple[float, float]:
     """Draw a feeder from the busbar down. Returns its right edge and its lowest point."""
-    diagram.fuses.append(Point(x, BUS_Y + 12))
+    diagram.fuses.append(Point(x, BUS_Y + 12, feeder.look))
     diagram.labels.append(Label(x + 10, BUS_Y + 16, feeder.label))
     right, below = _branch(diagram, feeder, x, BUS_Y + 18.0, BUS_Y + ROW + 12.0)
     return max(right, x + 10 + LABEL_WIDTH * len(feeder.label)), below
@@ -126,12 +129,12 @@ def _branch(diagram: Diagram, branch: Branch, x: float, top: float, y: float) ->
     lowest = last
     for child in branch.branches:
         diagram.stops.append(Point(x, y))
-        diagram.wires.append(Line(x, y, x + BRANCH_STEP, y))
+        diagram.wires.append(Line(x, y, x + BRANCH_STEP, y, child.look))
         diagram.labels.append(Label(x + BRANCH_STEP + 6, y + 4, child.label))
         child_right, below = _branch(diagram, child, x + BRANCH_STEP, y, y + ROW)
         right = max(right, child_right, x + BRANCH_STEP + 6 + LABEL_WIDTH * len(child.label))
         last, lowest = y, max(below, y)
         y = lowest + ROW
     if last > top:
-        diagram.wires.append(Line(x, top, x, last))
+        diagram.wires.append(Line(x, top, x, last, branch.look))
     return right, max(lowest, last)

@@ -14,17 +14,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from meterops.fleet.inventory import api as inventory
-from meterops.fleet.inventory.api import EndDeviceFilter, GridNode, ItemKind
+from meterops.fleet.inventory.api import EndDeviceFilter, ItemKind
 from meterops.fleet.telemetry import api as telemetry
-from meterops.interfaces.console import map_points
-from meterops.interfaces.console.fleet_state import CONTACTS, MAP
+from meterops.interfaces.console import map_points, supply_state
+from meterops.interfaces.console.fleet_state import CONTACTS, MAP, SUPPLY
 from meterops.interfaces.console.map_points import Points
 from meterops.interfaces.console.pages import page, signed_in
 from meterops.interfaces.console.places import KIND_WORDS, way_down
-from meterops.interfaces.console.reading_state import BOXES, MARKS, WORDS, ReadState, States
-from meterops.interfaces.console.svg.one_line import Branch, Meter, lay_out
+from meterops.interfaces.console.reading_state import MARKS, WORDS, ReadState, States
+from meterops.interfaces.console.supply_state import SupplyState
 from meterops.kernel.clock import from_epoch, utc_now
-from meterops.practices.events import api as events
 
 COLORINGS = (
     ("read", "reading"),
@@ -41,6 +40,8 @@ SHAPES_OF_STATES = {
     ReadState.NEVER: "box",
 }
 SHAPES_OF_KINDS = ("dot", "ring", "square", "diamond", "cross", "box")
+LIT = (SupplyState.DARK, SupplyState.SILENT, SupplyState.PHASE)
+"""States in which a transformer is drawn as well: far away, its meters are too small to see."""
 LOW_V, HIGH_V = 207.0, 253.0
 PAGE = 200
 
@@ -108,15 +109,16 @@ def _by_reading(points: Points) -> Colors:
 
 
 def _by_supply(points: Points) -> Colors:
-    """Who is below the root of an open situation: without supply, or without contact."""
-    wanted = points.id.astype(np.int64)
-    state = np.zeros(len(points), dtype=np.uint8)
-    for found in sorted(events.list_situations(), key=lambda one: one.kind == "OUTAGE"):
-        below = inventory.ids_of_end_devices(inventory.EndDeviceFilter(under=(found.node_mrid,)))
-        state[np.isin(wanted, below)] = 1 if found.kind == "OUTAGE" else 2
-    labels = (("nothing known against it", "dot"), ("without supply", "triangle"), ("without contact", "ring"))
-    counts = np.bincount(state[points.kind == map_points.METER], minlength=len(labels))
-    return state, [_legend(label, shape, n, int(counts[n])) for n, (label, shape) in enumerate(labels) if counts[n]]
+    """Who is below the root of an open situation, and was not read since it began."""
+    ids = points.id.astype(np.int64)
+    contacts = CONTACTS.get().of(ids, utc_now())
+    state = SUPPLY.get().of(ids, contacts.read_at)
+    counts = np.bincount(state[points.kind == map_points.METER], minlength=len(SupplyState))
+    return state, [
+        {**_legend(supply_state.WORDS[one], supply_state.SHAPES[one], one, int(counts[one])), "nodes": one in LIT}
+        for one in SupplyState
+        if counts[one]
+    ]
 
 
 def _by_voltage(points: Points) -> Colors:
@@ -290,92 +292,3 @@ def _device_panel(end_device_id: int) -> dict[str, object]:
         "health": {"mark": MARKS[state], "words": WORDS[state]},
         "contact_at": from_epoch(read_at) if read_at else None,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class MeterLine:
-    """A meter of the diagram as a row of the table below it."""
-
-    id: int
-    serial: str
-    feeder: str
-    phases: str
-    mark: str
-    state: str
-    at: datetime | None
-
-
-@signed_in
-@require_GET
-def one_line(request: HttpRequest, item_id: int) -> HttpResponse:
-    """A transformer's feeders and meters as a diagram."""
-    found = inventory.list_items([item_id]).get(item_id)
-    if found is None or found.kind is not ItemKind.POWER_TRANSFORMER:
-        raise Http404
-    root = inventory.one_line(found.mrid)
-    below = _meters_below(root, "at the busbar", "")
-    states = CONTACTS.get().of([meter.id for meter, _, _ in below], utc_now())
-    looks = {int(i): ReadState(int(s)) for i, s in zip(states.end_device_id, states.state, strict=True)}
-
-    def diagram() -> dict[str, object]:
-        branches = [_branch(child, root, looks) for child in root.children if child.kind is ItemKind.LV_FEEDER]
-        loose = _boxes([child for child in root.children if child.kind is not ItemKind.LV_FEEDER], root, looks)
-        return {"diagram": lay_out(branches, loose=loose), "legend": state_counts(states)}
-
-    rows = [
-        MeterLine(
-            meter.id,
-            meter.mrid,
-            feeder,
-            phases,
-            MARKS[looks[meter.id]],
-            WORDS[looks[meter.id]],
-            from_epoch(int(read)) if read else None,
-        )
-        for (meter, feeder, phases), read in zip(below, states.read_at, strict=True)
-    ]
-    rows.sort(key=lambda one: (one.feeder, one.serial))
-    href = reverse("console:one-line", args=[item_id])
-    return page(request, "one_line", {"diagram": diagram}, node=root, meters=rows, one_line_href=href)
-
-
-def _meters_below(node: GridNode, feeder: str, phases: str) -> list[tuple[GridNode, str, str]]:
-    found = []
-    for child in node.children:
-        if child.kind is ItemKind.END_DEVICE:
-            found.append((child, feeder, child.phases or phases))
-        else:
-            name = (child.name or child.mrid) if child.kind is ItemKind.LV_FEEDER else feeder
-            found += _meters_below(child, name, child.phases or phases)
-    return found
-
-
-def _branch(node: GridNode, root: GridNode, looks: dict[int, ReadState]) -> Branch:
-    points = [child for child in node.children if child.kind is not ItemKind.LV_FEEDER]
-    branches = [_branch(child, root, looks) for child in node.children if child.kind is ItemKind.LV_FEEDER]
-    return Branch(
-        (node.name or node.mrid).removeprefix(root.name or root.mrid).strip(" -/") or node.mrid,
-        _boxes(points, root, looks),
-        branches,
-    )
-
-
-def _boxes(points: list[GridNode], root: GridNode, looks: dict[int, ReadState]) -> list[Meter]:
-    """Meters in the order of their distance from the transformer, as a cable passes them."""
-    ordered = sorted(points, key=lambda point: (_distance(point, root), point.mrid))
-    return [
-        Meter(
-            meter.id, f"{meter.mrid}, {phases or 'phase not known'}: {WORDS[looks[meter.id]]}", BOXES[looks[meter.id]]
-        )
-        for point in ordered
-        for meter, _, phases in _meters_below(point, "", point.phases)
-        or ([(point, "", point.phases)] if point.kind is ItemKind.END_DEVICE else [])
-    ]
-
-
-def _distance(one: GridNode, other: GridNode) -> float:
-    if None in (one.latitude, one.longitude, other.latitude, other.longitude):
-        return 0.0
-    north = (one.latitude or 0) - (other.latitude or 0)
-    east = ((one.longitude or 0) - (other.longitude or 0)) * float(np.cos(np.radians(other.latitude or 0)))
-    return float(np.hypot(north, east))
