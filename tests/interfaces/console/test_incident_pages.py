@@ -6,10 +6,11 @@ import json
 from datetime import timedelta
 
 from django.test import Client
-from tests.interfaces.console.outages import open_incident, text_of
+from tests.interfaces.console.outages import TEST, open_incident, text_of
 
 from meterops.fleet.inventory import api as inventory
 from meterops.kernel.clock import utc_now
+from meterops.practices.events import api as events
 from meterops.practices.events.alarms import Word, take_words
 from meterops.practices.events.catalogue import catalogue
 from meterops.practices.events.models import Situation
@@ -90,10 +91,35 @@ def test_an_alarm_is_shelved_and_comes_back(operator: Client, street: int) -> No
     page = text_of(operator, "/alarms")
     assert "Meter cover removed" in page
     number = page.partition('id="alarm-')[2].partition('"')[0]
+    assert "Shelve: Meter cover removed, M1" in text_of(operator, f"/alarms/{number}/ask")
+    assert operator.get("/alarms/999999/ask").status_code == 404
     operator.post(f"/alarms/{number}/shelve", {"hours": "4", "reason": "an installer is there"})
     assert "an installer is there" in text_of(operator, "/alarms?part=shelved")
     operator.post(f"/alarms/{number}/shelve", {})
     assert "Nothing is shelved" in text_of(operator, "/alarms?part=shelved")
+
+
+def test_what_is_suppressed_and_what_should_have_come_back_is_counted(operator: Client, street: int) -> None:
+    event = catalogue().by_type("METER_COVER_REMOVED")
+    assert event is not None
+    now = utc_now()
+    devices = inventory.ids_by_serial(["M0", "M1"]).values()
+    take_words([Word(one, "", event, now.timestamp() - 60) for one in devices], transformers={}, now=now)
+    first, second = (one.id for one in events.list_alarms().alarms)
+    earlier, reason = now - timedelta(hours=3), "an installer is there"
+    until = now + timedelta(hours=1)
+    events.shelve_alarms(alarm_ids=[second], until=until, reason=reason, actor=TEST, at=now)
+    events.shelve_alarms(alarm_ids=[first], until=now - timedelta(hours=1), reason=reason, actor=TEST, at=earlier)
+    ends_at = now + timedelta(hours=2)
+    events.plan_work(node_mrid="T1F1", starts_at=earlier, ends_at=ends_at, reason="cable", actor=TEST, at=earlier)
+    events.plan_work(node_mrid="T1F2", starts_at=until, ends_at=ends_at, reason="later", actor=TEST, at=now)
+    page = " ".join(text_of(operator, "/alarms").split())
+    assert '<td>Shelved</td><td class="num">2</td>' in page
+    assert '<td>Shelved past their end</td><td class="num">1</td>' in page
+    assert 'planned work, meters</td><td class="num">2</td><td>1 work going on' in page
+    assert page.count("past its end</span>") == 1
+    events.end_shelving(now=now)
+    assert '<td>Shelved past their end</td><td class="num">0</td><td>0</td>' in text_of(operator, "/alarms")
 
 
 def test_questions_do_not_grow_with_the_queue(

@@ -194,6 +194,8 @@ def health(
                 ("standing over 24 h", str(found.stale), "under 5"),
                 ("chattering", str(found.chattering), "0"),
                 ("shelved", str(found.shelved), "–"),
+                ("shelved past their end", str(found.shelved_past_end), "0"),
+                ("meters suppressed by planned work", str(found.suppressed), "–"),
                 ("priorities", mix, "80/15/5 from the lowest"),
                 ("ten commonest, share of all", f"{found.top_share:.0%}", "under 5 %"),
             ],

@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("incidents/<int:number>/orders/<uuid:order_id>", incidents.order, name="incident-order"),
     path("incidents/<int:number>/<slug:what>", incidents.act, name="incident-act"),
     path("alarms", alarms.health, name="alarms"),
+    path("alarms/<int:alarm_id>/ask", alarms.ask, name="alarm-ask"),
     path("alarms/<int:alarm_id>/shelve", alarms.shelve, name="alarm-shelve"),
     path("events", alarms.explorer, name="events"),
     path("meters", meters.meters, name="meters"),

@@ -413,7 +413,8 @@ def noisy_devices(*, since: datetime, limit: int = 20) -> list[NoisyDevice]:
 class AlarmHealth:
     """The load of alarms as ISA-18.2 and EEMUA 191 measure it, per operator position, over the last day.
 
-    `strip` are alarms in the last twelve windows of ten minutes, oldest first. `mix` are shares by priority 1 to 4.
+    `strip` are alarms in the last twelve windows of ten minutes, oldest first. `mix` are shares by priority 1 to 4. Some of the
+    `shelved` may be `shelved_past_end`: nothing has put them back in line. `suppressed` are meters below `works` that go on now.
     """
 
     positions: int
@@ -425,6 +426,9 @@ class AlarmHealth:
     stale: int
     chattering: int
     shelved: int
+    shelved_past_end: int
+    suppressed: int
+    works: int
     mix: tuple[float, float, float, float]
     top: tuple[tuple[str, int], ...]
     top_share: float
@@ -451,7 +455,10 @@ def alarm_health(*, now: datetime, positions: int = 1) -> AlarmHealth:
         stale=Count("pk", filter=in_line & Q(raised_at__lt=now - STALE_AFTER)),
         chattering=Count("pk", filter=~in_line & Q(shelve_reason=CHATTERS)),
         shelved=Count("pk", filter=~in_line),
+        shelved_past_end=Count("pk", filter=Q(shelved_until__lte=now)),
     )
+    going_on = PlannedWork.objects.filter(cancelled_at=None, starts_at__lte=now, ends_at__gt=now)
+    nodes = tuple(going_on.values_list("node_mrid", flat=True))
     state = IntakeState.objects.filter(id=1).first()
     return AlarmHealth(
         positions=positions,
@@ -460,6 +467,8 @@ def alarm_health(*, now: datetime, positions: int = 1) -> AlarmHealth:
         peak_per_window=max(windows, default=0.0),
         flood=find_flood(windows),
         **active,
+        suppressed=inventory.count_end_devices(inventory.EndDeviceFilter(under=nodes)) if nodes else 0,
+        works=len(nodes),
         mix=tuple(by_priority[p] / total if total else 0.0 for p in (1, 2, 3, 4)),  # type: ignore[arg-type]
         top=tuple((words_of(name), count) for name, count in by_type[:10]),
         top_share=raised / everything if everything else 0.0,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from meterops.fleet.inventory import api as inventory
@@ -42,7 +42,7 @@ def health(request: HttpRequest) -> HttpResponse:
         return {"alarms": events.list_alarms(wanted, after=after, limit=ALARMS), "types": events.alarm_counts()}
 
     def shelved() -> dict[str, object]:
-        return {"shelved": events.list_shelved()}
+        return {"shelved": events.list_shelved(), "now": utc_now()}
 
     return page(
         request,
@@ -53,6 +53,16 @@ def health(request: HttpRequest) -> HttpResponse:
         event_type=event_type,
         may_shelve=user_of(request).has_perm(SHELVE),
     )
+
+
+@may(SHELVE)
+@require_GET
+def ask(request: HttpRequest, alarm_id: int) -> HttpResponse:
+    """For how long and why, as a fragment for the page's dialog."""
+    try:
+        return render(request, "console/alarms/ask_shelve.html", {"alarm": events.get_alarm(alarm_id)})
+    except events.AlarmUnknown as refusal:
+        raise Http404(str(refusal)) from refusal
 
 
 @may(SHELVE)
