@@ -19,6 +19,7 @@ from meterops.practices.events.correlation import (
     Topology,
     TreeName,
 )
+from meterops.practices.events.correlation.paths import PathGroups
 
 DOWN, UP, ANSWERED, SILENT = Evidence.DOWN, Evidence.UP, Evidence.ANSWERED, Evidence.SILENT
 ELECTRICAL, COMMUNICATION = TreeName.ELECTRICAL, TreeName.COMMUNICATION
@@ -304,3 +305,56 @@ def test_a_cycle_in_the_links_hangs_nothing() -> None:
     correlator = Correlator(made)
     correlator.feed(np.array([3]), np.array([DOWN], np.int8), np.array([10.0]))
     assert correlator.advance(20.0) == []
+
+
+@pytest.fixture(scope="module")
+def wide_town() -> Town:
+    """Every transformer has a concentrator for half of its meters; the other half shares one radio cell."""
+    return make_town(feeders=3, transformers=12, meters=30, modems=15)
+
+
+def heard_over(town: Town, meters: list[int], mute: set[int]) -> list[int]:
+    """Those of the meters whose path is not mute, less an eighth."""
+    parents = town.topology.communication
+    paths = {meter: int(town.topology.node_id[parents[town.topology.place_of(meter) or 0]]) for meter in meters}
+    return some([meter for meter in meters if paths[meter] not in mute], 0.88)
+
+
+def test_what_a_mute_path_hides_does_not_break_an_outage_up(wide_town: Town) -> None:
+    town, feeder = wide_town, wide_town.feeders[0]
+    cell = int(town.topology.node_id[town.topology.communication[town.topology.place_of(town.meters(feeder)[0]) or 0]])
+    stage = Stage(town)
+    stage.say(heard_over(town, town.meters(feeder), {cell, *town.concentrators[:2]}), DOWN)
+    stage.wait(20)
+    assert stage.roots() == {feeder: ELECTRICAL}
+
+
+def test_a_transformer_of_which_no_path_brings_a_word_is_not_dark(wide_town: Town) -> None:
+    town, feeder = wide_town, wide_town.feeders[0]
+    lit = set(town.meters(town.transformers[0]))
+    stage = Stage(town)
+    stage.say(heard_over(town, [meter for meter in town.meters(feeder) if meter not in lit], set()), DOWN)
+    stage.wait(20)
+    assert stage.roots() == dict.fromkeys(town.transformers[1:12], ELECTRICAL)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 99), st.booleans()), max_size=80))
+def test_groups_by_path_count_what_the_trees_say(words: list[tuple[int, bool]]) -> None:
+    town = make_town(feeders=2, transformers=2)
+    tree, path = town.topology.tree("ELECTRICAL"), town.topology.communication
+    leaves = np.flatnonzero(town.topology.is_meter).astype(np.int32)
+    groups = PathGroups(tree, path, np.ones(len(tree)))
+    heard: set[int] = set()
+    for number, comes in words:
+        if comes != (number in heard):
+            groups.hear(leaves[[number]], 1.0 if comes else -1.0)
+            heard ^= {number}
+    for node in np.flatnonzero(tree.leaf_count > 1).astype(np.int32):
+        each, _ = groups.of(np.array([node]))
+        below = tree.leaves(int(node))
+        mine = below[np.isin(below, leaves[sorted(heard)])]
+        assert sorted(groups.expected[each]) == sorted(np.unique(path[below], return_counts=True)[1])
+        assert sorted(groups.heard[each][groups.heard[each] > 0]) == sorted(
+            np.unique(path[mine], return_counts=True)[1]
+        )

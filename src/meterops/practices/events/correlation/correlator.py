@@ -301,7 +301,7 @@ class Correlator:
         electrical, communication = topology.tree("ELECTRICAL"), topology.tree("COMMUNICATION")
         weight = np.ones(n, np.float64) if topology.delivery is None else topology.delivery.astype(np.float64)
         self._chance = weight * self.settings.delivery
-        self._gasps = RootScan(electrical, self.settings, weight)
+        self._gasps = RootScan(electrical, self.settings, weight, communication.parent)
         self._dark = RootScan(electrical, self.settings)
         self._cut = RootScan(communication, self.settings)
         self._phases = PhaseWatch(electrical, self.settings)
@@ -372,22 +372,24 @@ class Correlator:
 
     def _explain_silence(self, roots: Sequence[int]) -> None:
         """Silence below a root of gasps needs no other reason; below one that is gone it does again."""
-        if (chosen := frozenset(roots)) == self._explained_by:
+        chosen = frozenset(roots)
+        gone, new = self._explained_by - chosen, chosen - self._explained_by
+        if not gone and not new:
             return
         self._explained_by = chosen
         tree, book = self.topology.tree("ELECTRICAL"), self._book
-        explained = np.zeros_like(self._explained)
-        for root in roots:
-            explained[tree.leaves(root)] = True
-        for places, sign in (
-            (np.flatnonzero(explained & ~self._explained), -1.0),
-            (np.flatnonzero(~explained & self._explained), 1.0),
-        ):
-            if len(places):
-                silent = places[book.is_silent(places.astype(np.int32))].astype(np.int32)
-                for scan in (self._dark, self._cut):
-                    scan.hear(silent, book.silent_at[silent], sign)
-        self._explained = explained
+        touched = each_once(np.concatenate([tree.leaves(root) for root in gone | new]))
+        before = self._explained[touched]
+        for root in gone:
+            self._explained[tree.leaves(root)] = False
+        for root in chosen:
+            if root in new or any(tree.overlaps(root, other) for other in gone):
+                self._explained[tree.leaves(root)] = True
+        now = self._explained[touched]
+        for places, sign in ((touched[now & ~before], -1.0), (touched[before & ~now], 1.0)):
+            silent = places[book.is_silent(places)]
+            for scan in (self._dark, self._cut):
+                scan.hear(silent, book.silent_at[silent], sign)
 
     def _forget(self, now: float) -> None:
         """Let go of old evidence that no situation rests on, and that is not looked at again when planned work ends."""

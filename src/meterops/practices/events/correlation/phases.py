@@ -53,9 +53,8 @@ class PhaseWatch:
             back = (evidence == _BACK[phase]) | (evidence == Evidence.UP)
             np.maximum.at(self._back_at[phase], places[back], times[back])
         self._differ(touched, missed, since)
-        back = each_once(places[~np.isin(evidence, _LOST)])
-        back = back[~self.is_missing(back) & self.has_missed(back)]
-        self._scan.answer(back, self._back_at[:, back].max(axis=0))
+        whole = touched[~self.is_missing(touched) & self.has_missed(touched)]
+        self._scan.answer(whole, self._back_at[:, whole].max(axis=0))
 
     def _differ(self, touched: Places, missed: NDArray[np.bool_], since: Floats) -> None:
         """Tell the scan what is other than it was."""

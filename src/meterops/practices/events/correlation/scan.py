@@ -15,11 +15,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from meterops.practices.events.correlation.paths import PathGroups, sum_by
 from meterops.practices.events.correlation.settings import CorrelationSettings
 from meterops.practices.events.correlation.topology import Places, TreeIndex
 
 Floats = NDArray[np.float64]
 _NOISE_STEP = 2.0
+_MUTE_STEP = 4.0
+_MUTE_PRIOR = 10.0
+"""How many groups of meters the first opinion on mute paths is worth."""
 _PRIOR = 1000.0
 """How many quiet meters the first opinion on noise is worth: a small fleet has no few strays, it has too few meters to tell."""
 
@@ -27,8 +31,17 @@ _PRIOR = 1000.0
 class RootScan:
     """Evidence and explanation of one kind in one tree."""
 
-    def __init__(self, tree: TreeIndex, settings: CorrelationSettings, expected: Floats | None = None) -> None:
-        """`expected` (n) is each leaf's weight among those that could be heard; None: only leaves told by `expect` count."""
+    def __init__(
+        self,
+        tree: TreeIndex,
+        settings: CorrelationSettings,
+        expected: Floats | None = None,
+        path: Places | None = None,
+    ) -> None:
+        """`expected` (n) is each leaf's weight among those that could be heard; None: only leaves told by `expect` count.
+
+        `path` (n) is the path over which each leaf would be heard, -1 for none of which others are: it may be lost as a whole.
+        """
         n = len(tree)
         self.tree, self.settings = tree, settings
         self.noise = settings.least_noise
@@ -48,6 +61,12 @@ class RootScan:
         self._touched: list[Places] = []
         self._tops = np.flatnonzero(tree.parent < 0)
         self._leaves = float(tree.is_leaf.sum())
+        self._groups = None if expected is None or path is None else PathGroups(tree, path, expected)
+        self.mute = settings.least_mute
+        self._mutes = np.zeros((n, 2))
+        self._all_mutes = np.zeros(2)
+        self._is_lowest = np.zeros(n, bool)
+        self._is_lowest[tree.parent[np.flatnonzero(tree.is_leaf & (tree.parent >= 0))]] = True
         if expected is not None:
             leaves = np.flatnonzero(tree.is_leaf).astype(np.int32)
             self._add(self._expected, leaves, expected[leaves])
@@ -60,6 +79,8 @@ class RootScan:
             nodes, amounts = self._parents_of(leaves, np.full(len(leaves), sign))
             self._own[nodes] += amounts
             self._touched.append(nodes)
+            if self._groups is not None:
+                self._groups.hear(leaves, sign)
 
     def expect(self, leaves: Places, sign: float = 1.0) -> None:
         """Count leaves among those that could be heard."""
@@ -84,9 +105,9 @@ class RootScan:
         """Bring the explanation up to date and return the topmost failed nodes."""
         self._explain()
         found = self._topmost()
-        wanted = self._learned_noise(found)
-        if wanted != self.noise:
-            self.noise = wanted
+        noise, mute = self._learned_noise(found), self._learned_mute()
+        if (noise, mute) != (self.noise, self.mute):
+            self.noise, self.mute = noise, mute
             self._touched.append(np.flatnonzero(self._own > 0).astype(np.int32))
             self._explain()
             found = self._topmost()
@@ -104,16 +125,7 @@ class RootScan:
 
     def _parents_of(self, nodes: Places, amounts: Floats) -> tuple[Places, Floats]:
         """The parents of nodes, each once, ascending, with the sum of what its children bring."""
-        up = self.tree.parent[nodes]
-        hung = up >= 0
-        if not hung.all():
-            up, amounts = up[hung], amounts[hung]
-        if not len(up):
-            return up, amounts
-        order = np.argsort(up, kind="stable")
-        up = up[order]
-        starts = np.flatnonzero(np.r_[True, up[1:] != up[:-1]])
-        return up[starts], np.add.reduceat(amounts[order], starts)
+        return sum_by(self.tree.parent[nodes], amounts)
 
     def _touch(self, leaves: Places) -> None:
         up = self.tree.parent[leaves]
@@ -138,9 +150,12 @@ class RootScan:
     def _explain_nodes(self, nodes: Places) -> None:
         heard = self.heard[nodes]
         expected = np.maximum(self._expected[nodes], heard)
-        failed = self.settings.root_cost + _entropy(heard, expected)
+        cost, working = _entropy(heard, expected), expected
+        if self._groups is not None:
+            cost, working = self._with_mute_paths(self._groups, nodes, heard, expected)
+        failed = self.settings.root_cost + cost
         below = self._below[nodes] + self._own[nodes] * -np.log(self.noise)
-        may = (heard >= self.settings.least_heard) & (heard >= self.settings.least_rate * expected)
+        may = (heard >= self.settings.least_heard) & (heard >= self.settings.least_rate * working)
         may &= failed < below
         onset = self._time[nodes] / np.maximum(heard, 1.0)
         may &= self._answered_at[nodes] <= onset + self.settings.contradiction_margin_s
@@ -148,10 +163,45 @@ class RootScan:
         best = np.where(may, failed, below)
         self.chosen[nodes] = may
         self.margin[nodes] = np.where(may, below - failed, 0.0)
-        gives = np.stack((heard, expected), axis=1) * may[:, None]
+        gives = np.stack((heard, working), axis=1) * may[:, None]
         self._tell_parents(nodes, best - self._best[nodes], gives - self._gave[nodes])
         self._best[nodes] = best
         self._gave[nodes] = gives
+
+    def _with_mute_paths(
+        self, groups: PathGroups, nodes: Places, heard: Floats, expected: Floats
+    ) -> tuple[Floats, Floats]:
+        """What hearing so many costs where a path may be mute, and how many could be heard over those that are not.
+
+        A path over which nobody below a node was heard has lost their gasps one by one, or all at once.
+        """
+        each, owner = groups.of(nodes)
+        is_quiet = (groups.heard[each] <= 0) & groups.is_shared[each]
+        size = groups.expected[each]
+        lost = np.bincount(owner, weights=size * is_quiet, minlength=len(nodes))
+        working = np.maximum(expected - lost, heard)
+        per_meter = _loss_cost(heard, working)[owner]
+        mute_cost = -np.log(self.mute)
+        quiet_cost = np.minimum(size * per_meter, mute_cost) * is_quiet
+        apart = _entropy(heard, working) + np.bincount(owner, weights=quiet_cost, minlength=len(nodes))
+        self._count_mutes(nodes, owner, is_quiet, (size * per_meter > mute_cost) & groups.is_shared[each])
+        pooled = _entropy(heard, expected)
+        return np.minimum(apart, pooled), np.where(apart < pooled, working, expected)
+
+    def _count_mutes(
+        self, nodes: Places, owner: NDArray[np.int64], is_quiet: NDArray[np.bool_], tells: NDArray[np.bool_]
+    ) -> None:
+        """Count groups of lowest nodes that are certainly dark: those that are mute, and all that would show it."""
+        sure = (self.heard[nodes] >= self.settings.least_heard) & self._is_lowest[nodes]
+        counts = np.stack(
+            (
+                np.bincount(owner, weights=is_quiet & tells, minlength=len(nodes)) * sure,
+                np.bincount(owner, weights=tells, minlength=len(nodes)) * sure,
+            ),
+            axis=1,
+        )
+        self._all_mutes += (counts - self._mutes[nodes]).sum(axis=0)
+        self._mutes[nodes] = counts
 
     def _tell_parents(self, nodes: Places, cost: Floats, gives: Floats) -> None:
         up = self.tree.parent[nodes]
@@ -179,12 +229,31 @@ class RootScan:
             self.heard[nodes] / np.maximum(self._expected[nodes], self.heard[nodes]),
         ).clip(0.02, 0.98)[owner]
         heard = self.heard[children]
-        unheard = np.maximum(self._expected[children] - heard, 0.0)
-        if_dark = -heard * np.log(rate) - unheard * np.log1p(-rate)
+        if self._groups is not None:
+            if_dark = self._cost_if_dark(self._groups, children, owner, rate)
+        else:
+            unheard = np.maximum(self._expected[children] - heard, 0.0)
+            if_dark = -heard * np.log(rate) - unheard * np.log1p(-rate)
         if_lit = -heard * np.log(self.noise)
         contradicted = np.zeros(len(nodes), bool)
         np.logical_or.at(contradicted, owner, if_dark - if_lit > self.settings.child_contradiction)
         return contradicted
+
+    def _cost_if_dark(self, groups: PathGroups, children: Places, owner: NDArray[np.int64], rate: Floats) -> Floats:
+        """What it costs to take children for dark at a rate: by path, for a mute path says nothing of any of them."""
+        each, child = groups.of(children)
+        heard, size, rate = groups.heard[each], groups.expected[each], rate[child]
+        unheard = np.maximum(size - heard, 0.0)
+        cost = -heard * np.log(rate) - unheard * np.log1p(-rate)
+        is_quiet = (heard <= 0) & groups.is_shared[each] & (groups.heard[groups.up[each]] <= 0)
+        # A path is known to be mute by the meters of other children that are dark and unheard over it.
+        is_dark = self.heard[children] >= np.maximum(self.settings.least_heard, 0.25 * self._expected[children])
+        mute_cost = -np.log(self.mute)
+        shows = is_quiet & is_dark[child]
+        above, lost = sum_by(groups.up[each][shows], cost[shows])
+        is_known = np.isin(groups.up[each], above[lost > mute_cost])
+        cost = np.where(is_quiet, np.where(is_known, 0.0, np.minimum(cost, mute_cost)), cost)
+        return np.asarray(np.bincount(child, weights=cost, minlength=len(children)), np.float64)
 
     def _topmost(self) -> NDArray[np.intp]:
         found = np.flatnonzero(self.chosen)
@@ -205,6 +274,22 @@ class RootScan:
             return self.noise
         steps = np.ceil(np.log(max(share, low) / low) / np.log(_NOISE_STEP))
         return float(min(high, low * _NOISE_STEP**steps))
+
+    def _learned_mute(self) -> float:
+        """The share of paths that are mute where it is dark, in steps: each change computes everything anew."""
+        mute, counted = self._all_mutes
+        low, high = self.settings.least_mute, self.settings.most_mute
+        share = (mute + _MUTE_PRIOR * low) / (counted + _MUTE_PRIOR)
+        if self.mute / _MUTE_STEP < share <= self.mute:
+            return self.mute
+        steps = np.ceil(np.log(max(share, low) / low) / np.log(_MUTE_STEP))
+        return float(min(high, low * _MUTE_STEP**steps))
+
+
+def _loss_cost(heard: Floats, expected: Floats) -> Floats:
+    """What it costs that one meter is not heard, at the rate at which the others are."""
+    rate = (heard / np.maximum(expected, 1e-9)).clip(0.02, 0.98)
+    return np.asarray(-np.log1p(-rate))
 
 
 def _entropy(heard: Floats, expected: Floats) -> Floats:

@@ -20,6 +20,9 @@ class CorrelationSettings:
     least_noise: float = 0.001
     most_noise: float = 0.05
     """Share of meters that cry out though nothing is wrong around them. Learned between these bounds."""
+    least_mute: float = 0.0001
+    most_mute: float = 0.1
+    """Share of paths that lose every gasp of an outage. Learned between these bounds."""
     least_heard: int = 2
     """A node is no root on the word of a single meter below it."""
     least_rate: float = 0.1

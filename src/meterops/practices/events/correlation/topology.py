@@ -45,6 +45,10 @@ class TreeIndex:
         """Whether a node is another one or hangs somewhere below it."""
         return node == other or other in self.ancestors(node)
 
+    def overlaps(self, node: int, other: int) -> bool:
+        """Whether leaves hang below both of two nodes."""
+        return bool(self.lo[node] < self.hi[other] and self.lo[other] < self.hi[node])
+
     def _order_leaves(self) -> None:
         n = len(self.parent)
         count = self.is_leaf.astype(np.int64)
