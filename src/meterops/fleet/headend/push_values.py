@@ -1,9 +1,10 @@
 """What a pushed notification says, whatever form its body has: who it is from, registers, alarms and event codes."""
 
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from meterops.fleet.telemetry.api import INTERVAL_OFFSET, READING_TYPES, ReadingType
 from meterops.protocols.dlms import axdr, flows
@@ -14,6 +15,7 @@ ALARM_LOG: Final = 100
 
 _MOST_PAIRS: Final = 500
 _MOST_LISTS: Final = 32
+_LONG: Final = 0x80
 _SEQUENCES: Final = (axdr.Tag.ARRAY, axdr.Tag.STRUCTURE)
 
 
@@ -31,11 +33,51 @@ _Take = Callable[[PushedValues, Any, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
+class _Layout:
+    """Values of which all stand where they stood when first seen: their tags and lengths, and the octets of each."""
+
+    octets: struct.Struct
+    tags: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, body: bytes, offset: int, count: int) -> Self | None:
+        """The layout of the values from an offset on; None where one is neither a number nor a short octet string."""
+        form, tags = ">", []
+        for _ in range(count):
+            tag, code = body[offset], axdr.STRUCT_FORMAT.get(body[offset])
+            if tag == axdr.Tag.OCTET_STRING and body[offset + 1] < _LONG:
+                tags.append(body[offset : offset + 2])
+                form += f"2s{body[offset + 1]}s"
+                offset += 2 + body[offset + 1]
+            elif code is not None:
+                tags.append(body[offset : offset + 1])
+                form += f"1s{code}"
+                offset += 1 + struct.calcsize(">" + code)
+            else:
+                return None
+        return cls(struct.Struct(form), tuple(tags))
+
+    def values(self, body: bytes, offset: int) -> tuple[Any, ...] | None:
+        """The values; None where they stand otherwise."""
+        if len(body) != offset + self.octets.size:
+            return None
+        fields = self.octets.unpack_from(body, offset)
+        return fields[1::2] if fields[::2] == self.tags else None
+
+
+@dataclass(frozen=True, slots=True)
 class _ObjectList:
-    """What the octets before the values of a body say: what to do with each value, and how many follow."""
+    """What the octets before the values of a body say: what to do with each value, how many follow, and how they stood."""
 
     takes: tuple[_Take | None, ...]
-    values: int
+    count: int
+    layout: _Layout | None
+
+    def values(self, body: bytes, offset: int) -> Iterable[Any]:
+        """The values that stand in a body from an offset on; `DecodeError` where they are no A-XDR."""
+        if self.layout is not None and (found := self.layout.values(body, offset)) is not None:
+            return found
+        return _values(body, offset, self.count)
 
 
 class BodyReader:
@@ -62,7 +104,7 @@ class BodyReader:
             return found
         for length in self._lengths:
             if (known := self._lists.get(push.body[:length])) is not None:
-                _take_listed(found, known, _values(push.body, length, known.values))
+                _take_listed(found, known.takes, known.values(push.body, length))
                 return found
         self._take_body(found, push)
         return found
@@ -73,20 +115,19 @@ class BodyReader:
             return
         takes = _object_list(body[0])
         if takes is not None:
-            known = _ObjectList(takes, len(body) - 1)
             if push.body[0] in _SEQUENCES:
-                self._remember(push.body, known)
-            _take_listed(found, known, body[1:])
+                self._remember(push.body, takes, len(body) - 1)
+            _take_listed(found, takes, body[1:])
         elif all(isinstance(one, list) for one in body):
             _take_pairs(found, _structures(body))
         else:
             _take_pairs(found, _sequence(body))
 
-    def _remember(self, body: bytes, known: _ObjectList) -> None:
+    def _remember(self, body: bytes, takes: tuple[_Take | None, ...], count: int) -> None:
         if len(self._lists) >= _MOST_LISTS:
             self._lists.clear()
-        start = axdr.decode_length(body, 1)[1]
-        self._lists[body[: axdr.end_of(body, start)]] = known
+        end = axdr.end_of(body, axdr.decode_length(body, 1)[1])
+        self._lists[body[:end]] = _ObjectList(takes, count, _Layout.of(body, end, count))
         self._lengths = tuple({len(prefix) for prefix in self._lists})
 
 
@@ -98,8 +139,8 @@ def _values(body: bytes, offset: int, count: int) -> list[Any]:
     return values
 
 
-def _take_listed(found: PushedValues, known: _ObjectList, values: Iterable[Any]) -> None:
-    for take, value in zip(known.takes, values, strict=False):
+def _take_listed(found: PushedValues, takes: Iterable[_Take | None], values: Iterable[Any]) -> None:
+    for take, value in zip(takes, values, strict=False):
         if take is not None:
             take(found, value, None)
 

@@ -13,6 +13,8 @@ from meterops.protocols.dlms.errors import DecodeError, EncodeError
 
 DATA_NOTIFICATION: Final = 0x0F
 EVENT_NOTIFICATION: Final = 0xC2
+_WITH_TIME: Final = 18
+"""Octets before the body of a DataNotification that has a date-time: tag, long-invoke-id, length, 12 octets."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class EventNotification(Apdu):
 
 def decode_data_notification(buf: bytes) -> DataNotification:
     """Read a DataNotification; a date-time may also come as a tagged octet string, as some meters push it."""
+    if len(buf) > _WITH_TIME and buf[5] == 12:  # as nearly all are
+        return DataNotification(int.from_bytes(buf[1:5], "big"), buf[6:_WITH_TIME], buf[_WITH_TIME:])
     reader = Reader(buf, 1)
     long_invoke = reader.uint32("long-invoke-id-and-priority")
     return DataNotification(long_invoke, read_date_time(reader), reader.rest("notification body"))
