@@ -1,4 +1,4 @@
-"""What other processes do to the state while a browser looks at it. Run as a program: act.py seed | beat | finish | answer ID."""
+"""What other processes do to the state while a browser looks at it. Run as a program: act.py ACT [ARGUMENT ...], see `ACTS`."""
 
 import json
 import sys
@@ -12,6 +12,9 @@ from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import transaction  # noqa: E402
 from tests.interfaces.console import seed  # noqa: E402
+from tests.interfaces.console.outages import open_incident  # noqa: E402
+from tests.practices.incidents.conftest import answer as answer_sessions  # noqa: E402
+from tests.practices.incidents.conftest import below  # noqa: E402
 
 from meterops.fleet.headend import api as headend  # noqa: E402
 from meterops.fleet.headend.models import FleetOperation, RouteJob  # noqa: E402
@@ -63,7 +66,49 @@ def ids() -> None:
     print(json.dumps({**meters, "TR-0000": inventory.get_item("TR-0000").id}))
 
 
-ACTS = {"seed": seed_all, "finish": finish, "answer": answer, "ids": ids, "beat": lambda: seed.beat(utc_now())}
+def outages(first: str, count: str) -> None:
+    """Let so many places go dark, the transformers first; say their incidents' numbers."""
+    from meterops.fleet.inventory import api as inventory
+
+    kinds = (inventory.ItemKind.POWER_TRANSFORMER, inventory.ItemKind.LV_FEEDER, inventory.ItemKind.USAGE_POINT)
+    nodes = [node.id for kind in kinds for node in inventory.list_nodes(kind)]
+    with transaction.atomic():
+        print(json.dumps([open_incident(nodes[n], n) for n in range(int(first), int(first) + int(count))]))
+
+
+def dark(mrid: str) -> None:
+    """Let a situation be open at a node, as the correlator stores it."""
+    from uuid import uuid4
+
+    from meterops.fleet.inventory import api as inventory
+    from meterops.practices.events.models import Situation
+
+    node, now = inventory.get_item(mrid), utc_now()
+    with transaction.atomic():
+        Situation.objects.create(
+            id=uuid4(), kind="OUTAGE", tree="ELECTRICAL", node_id=node.id, node_mrid=mrid,
+            started_at=now, opened_at=now, changed_at=now,
+        )  # fmt: skip
+        hints.publish("situations")
+
+
+def answer_check(mrid: str, count: str) -> None:
+    """Let some meters below a node have answered just now, as workers write it down."""
+    answer_sessions(telemetry.lake(), below(mrid)[: int(count)], utc_now())
+    with transaction.atomic():
+        hints.publish("operations", str(headend.list_operations(limit=1)[0].id))
+
+
+ACTS = {
+    "seed": seed_all,
+    "beat": lambda: seed.beat(utc_now()),
+    "ids": ids,
+    "finish": finish,
+    "answer": answer,
+    "outages": outages,
+    "dark": dark,
+    "answer-check": answer_check,
+}
 
 if __name__ == "__main__":
     ACTS[sys.argv[1]](*sys.argv[2:])

@@ -1,5 +1,6 @@
 """A real Chromium against a real server process with a seeded fleet behind it."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -128,6 +130,13 @@ def server(browser_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="session")
+def ids(server: Server) -> dict[str, int]:
+    """Which ids some things of the seeded fleet have."""
+    found: dict[str, int] = json.loads(server.run("act", "ids"))
+    return found
+
+
+@pytest.fixture(scope="session")
 def chrome(browser_binary: str) -> Iterator[Browser]:
     """The browser."""
     with sync_playwright() as playwright:
@@ -166,14 +175,20 @@ def complaints() -> Iterator[Complaints]:
     assert not found.found, "\n".join(found.found)
 
 
-@pytest.fixture
-def context(chrome: Browser, server: Server, complaints: Complaints) -> Iterator[BrowserContext]:
-    """A browser that nobody has signed in with."""
+def open_context(chrome: Browser, server: Server, complaints: Complaints) -> BrowserContext:
+    """A browser with nothing in common with the others."""
     opened = chrome.new_context(
         base_url=server.address, viewport={"width": 1366, "height": 768}, locale="en-GB", timezone_id="Europe/Amsterdam"
     )
     opened.set_default_timeout(15_000)
     opened.on("page", lambda page: complaints.watch(page))  # a method would be set an attribute of Playwright
+    return opened
+
+
+@pytest.fixture
+def context(chrome: Browser, server: Server, complaints: Complaints) -> Iterator[BrowserContext]:
+    """A browser that nobody has signed in with."""
+    opened = open_context(chrome, server, complaints)
     yield opened
     opened.close()
 
@@ -199,20 +214,38 @@ def ready(page: Page) -> None:
     page.locator("html[data-ready]").wait_for(state="attached")
 
 
-@pytest.fixture
-def signed_in(page: Page) -> Page:
-    """A page on which an operator has signed in."""
-    sign_in(page)
-    return page
+@pytest.fixture(scope="session")
+def operator_cookies(chrome: Browser, server: Server) -> Any:
+    """What a browser keeps of an operator's sign-in: a good password hash takes its time, so it is done once."""
+    opened = chrome.new_context(base_url=server.address)
+    sign_in(opened.new_page())
+    cookies = [cookie for cookie in opened.cookies() if cookie["name"] != "meterops_theme"]
+    opened.close()
+    return cookies
 
 
 @pytest.fixture
-def open_page(signed_in: Page) -> Callable[[str], Page]:
+def operator_page(context: BrowserContext, operator_cookies: Any) -> Page:
+    """An empty page in a browser in which an operator has signed in."""
+    context.add_cookies(operator_cookies)
+    return context.new_page()
+
+
+@pytest.fixture
+def signed_in(operator_page: Page) -> Page:
+    """The overview as an operator sees it."""
+    operator_page.goto("/")
+    ready(operator_page)
+    return operator_page
+
+
+@pytest.fixture
+def open_page(operator_page: Page) -> Callable[[str], Page]:
     """Opens an address and waits until it is ready."""
 
     def go(address: str) -> Page:
-        signed_in.goto(address)
-        ready(signed_in)
-        return signed_in
+        operator_page.goto(address)
+        ready(operator_page)
+        return operator_page
 
     return go

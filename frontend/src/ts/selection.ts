@@ -1,4 +1,5 @@
 // Rows picked with x or the mouse, and what can be done with them. The server is told ids and checks everything again.
+const TOAST_MS = 8000;
 const BOXES = "tbody .pick input[type=checkbox]";
 
 function boxesOf(form: HTMLFormElement): HTMLInputElement[] {
@@ -9,7 +10,8 @@ function refresh(form: HTMLFormElement): void {
   const boxes = boxesOf(form);
   const picked = boxes.filter((box) => box.checked).length;
   const places = [...form.querySelectorAll<HTMLElement>("[data-picked]")];
-  if (form.id) places.push(...document.querySelectorAll<HTMLElement>(`[data-picked-for="#${form.id}"]`));
+  const name = form.getAttribute("id"); // form.id is its field of that name where it has one
+  if (name) places.push(...document.querySelectorAll<HTMLElement>(`[data-picked-for="#${name}"]`));
   for (const place of places) place.textContent = String(picked);
   for (const bar of form.querySelectorAll<HTMLElement>("[data-when-picked]")) bar.hidden = picked === 0;
   const every = form.querySelector<HTMLInputElement>("[data-pick-all]");
@@ -32,6 +34,13 @@ function pickFocused(form: HTMLFormElement): void {
 function forget(form: HTMLFormElement): void {
   for (const box of boxesOf(form)) box.checked = false;
   refresh(form);
+}
+
+// What was done is read and goes; what was refused stays until the next act.
+let leaving = 0;
+function clearToast(): void {
+  window.clearTimeout(leaving);
+  leaving = window.setTimeout(() => document.querySelector(".toast .notice.done")?.remove(), TOAST_MS);
 }
 
 export function startSelection(lookAgain: (element: HTMLElement) => void): void {
@@ -66,6 +75,7 @@ export function startSelection(lookAgain: (element: HTMLElement) => void): void 
     for (const form of document.querySelectorAll<HTMLFormElement>("form[data-picks]")) refresh(form);
   });
   document.addEventListener("acted", () => {
+    clearToast();
     for (const dialog of document.querySelectorAll<HTMLDialogElement>("dialog[open]")) dialog.close();
     for (const form of document.querySelectorAll<HTMLFormElement>("form[data-picks]")) forget(form);
     for (const list of document.querySelectorAll<HTMLElement>("[data-holds]")) lookAgain(list);
