@@ -54,7 +54,7 @@ def run_worker(sessions: int) -> None:
 def run_listener(host: str, port: int) -> None:
     """Take pushed notifications over TCP and UDP until a signal arrives."""
     wire()
-    listener = headend.Listener(telemetry.lake(), host=host, port=port)
+    listener = headend.Listener(telemetry.lake(), host=host, port=port, spool=settings.DATA_DIR / "spool")
     _run_until_signal(listener.run)
 
 

@@ -45,7 +45,8 @@ class Desk:
 
 @asynccontextmanager
 async def listening(lake: telemetry.Lake, **words: float) -> AsyncIterator[tuple[Listener, Desk]]:
-    listener = Listener(lake, host="127.0.0.1", port=0, settings=ListenerSettings(flush_s=0.05, **words))  # type: ignore[arg-type]
+    spool = Path(lake.config.folder) / "spool"
+    listener = Listener(lake, host="127.0.0.1", port=0, spool=spool, settings=ListenerSettings(flush_s=0.05, **words))  # type: ignore[arg-type]
     listener._desk = desk = Desk()  # type: ignore[assignment]
     stop = asyncio.Event()
     silent = SimpleNamespace(beat=lambda **_: None, farewell=lambda **_: None)

@@ -12,9 +12,11 @@ import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from meterops.fleet.headend.push import PushDesk, PushFrame
+from meterops.fleet.headend.spool import FrameSpool
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import beats
 from meterops.kernel.clock import utc_now
@@ -43,18 +45,24 @@ class ListenerFigures:
     frames: int = 0
     bytes: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    unspooled: int = 0
+    """Frames that were only in memory until they were stored, the disk being full or gone."""
 
 
 class Listener:
     """The listener process's work; `run` until `stop` is set."""
 
-    def __init__(self, lake: telemetry.Lake, *, host: str, port: int, settings: ListenerSettings | None = None) -> None:
+    def __init__(
+        self, lake: telemetry.Lake, *, host: str, port: int, spool: Path, settings: ListenerSettings | None = None
+    ) -> None:
+        """`spool` is the folder in which frames wait for the lake; listeners may share it."""
         self.settings = settings or ListenerSettings()
         self.figures = ListenerFigures()
         self.port = port
         self._host = host
         self._name = f"{socket.gethostname()}:{os.getpid()}:listener"
         self._desk = PushDesk(lake)
+        self._spool = FrameSpool(spool)
         self._frames: list[PushFrame] = []
         self._connections = 0
         self._started_at = utc_now()
@@ -62,6 +70,7 @@ class Listener:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set; what has arrived by then is made durable first."""
+        await asyncio.to_thread(self._take_over)
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Stream(self), self._host, self.port, backlog=4096)
         self.port = server.sockets[0].getsockname()[1]
@@ -93,12 +102,17 @@ class Listener:
         self._connections -= 1
 
     def take(self, frame: PushFrame) -> None:
-        """Accept an APDU; it is durable with the next flush."""
+        """Accept an APDU: from here on the death of this process does not lose it, and the next flush stores it."""
         if len(self._frames) >= self.settings.frames_held_at_most:
             self.figures.dropped["the store is too slow"] += 1
             return
         self.figures.frames += 1
         self.figures.bytes += len(frame.apdu)
+        try:
+            self._spool.write(frame)
+        except OSError as error:  # it is still held in memory, and stored within a second
+            self.figures.unspooled += 1
+            log.warning("a pushed frame could not be spooled: %s", error)
         self._frames.append(frame)
 
     async def _flush_for_ever(self) -> None:
@@ -109,8 +123,15 @@ class Listener:
             except Exception:
                 log.exception("pushed frames were not stored; they are kept and tried again")
 
+    def _take_over(self) -> None:
+        """Store what a killed listener had taken: before anything new, for a sender's counters only rise."""
+        for frames in self._spool.orphans():
+            log.warning("storing %d frames that a listener which was killed had taken", len(frames))
+            self.figures.dropped.update(self._desk.take_over(frames))
+
     async def _flush(self) -> None:
         frames, self._frames = self._frames, []
+        self._spool.turn()
         if not frames:
             return
         try:
@@ -118,6 +139,7 @@ class Listener:
         except BaseException:
             self._frames[:0] = frames
             raise
+        self._spool.drop_turned()
         self.figures.dropped.update(dropped)
 
     async def _beat_for_ever(self) -> None:
@@ -127,6 +149,7 @@ class Listener:
                 "connections": self._connections,
                 "frames_total": self.figures.frames,
                 "dropped": dict(self.figures.dropped),
+                "unspooled": self.figures.unspooled,
             }
             await asyncio.to_thread(
                 beats.beat,

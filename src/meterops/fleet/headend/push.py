@@ -105,6 +105,28 @@ class PushDesk:
             sender.last_counter = rows.counters.get(sender.end_device_id, sender.last_counter)
         return rows.dropped
 
+    def take_over(self, frames: Sequence[PushFrame]) -> Counter[str]:
+        """Store frames of which a process that was killed may have stored some: those are not stored again.
+
+        Their counters are kept either way, which that process may not have come to.
+        """
+        if not frames:
+            return Counter()
+        times = [frame.received_at for frame in frames]
+        kept = telemetry.notifications_between(self._lake, min(times), max(times))
+        stored = [frame for frame in frames if (_microseconds(frame.received_at), frame.apdu[:PAYLOAD_KEPT]) in kept]
+        self._keep_counters(stored)
+        known = set(map(id, stored))
+        return self.store([frame for frame in frames if id(frame) not in known])
+
+    def _keep_counters(self, stored: Sequence[PushFrame]) -> None:
+        rows = _Rows()
+        arrived = [(frame, sealed) for frame in stored if (sealed := _receive(frame, rows)) is not None]
+        self._learn_senders({sealed.title for _, sealed in arrived if sealed.title})
+        for frame, sealed in arrived:
+            self._open(frame, sealed, rows)
+        credentials.keep_push_counters(rows.counters)
+
     def _learn_senders(self, titles: Iterable[bytes]) -> None:
         now = time.monotonic()
         wanted = {t for t in titles if (s := self._senders.get(t)) is None or now - s.known_at > SENDERS_KEPT_S}
@@ -186,13 +208,17 @@ def _known_by_identity(identities: Iterable[str]) -> dict[str, tuple[int, bool]]
     return {identity: (device, device in keyed) for identity, device in known.items()}
 
 
+def _microseconds(at: float) -> int:
+    return int(at * 1_000_000)
+
+
 def _notification_columns(rows: Sequence[tuple[int, str, str, str, float, str, bytes, str]]) -> dict[str, Any]:
     return {
         "end_device_id": np.array([r[0] for r in rows], dtype=np.int32),
         "identity": [r[1] for r in rows],
         "transport": [r[2] for r in rows],
         "peer": [r[3] for r in rows],
-        "received_at": np.array([int(r[4] * 1_000_000) for r in rows], dtype="datetime64[us]"),
+        "received_at": np.array([_microseconds(r[4]) for r in rows], dtype="datetime64[us]"),
         "outcome": [r[5] for r in rows],
         "payload": [r[6] for r in rows],
         "detail": [r[7] for r in rows],

@@ -33,6 +33,7 @@ from meterops.fleet.telemetry.queries import (
     list_notifications,
     list_sessions,
     load_profile,
+    notifications_between,
     session_summary,
 )
 from meterops.fleet.telemetry.reading_types import (
@@ -106,6 +107,7 @@ __all__ = [
     "list_sessions",
     "load_profile",
     "maintain",
+    "notifications_between",
     "quality_of_status",
     "queries",
     "repeated",

@@ -316,6 +316,17 @@ def list_events(
     return [EventRow(*(_told(value) for value in row)) for row in rows]
 
 
+def notifications_between(lake: Lake, first: float, last: float) -> set[tuple[int, bytes]]:
+    """Which frames were stored as received from one moment (epoch seconds) to another: microseconds since 1970, and octets."""
+    begin, end = (datetime.fromtimestamp(at, UTC).replace(tzinfo=None) for at in (first, last))
+    rows = lake.query(
+        "SELECT epoch_us(received_at), payload FROM lake.notifications "
+        "WHERE received_at BETWEEN ? AND ? AND day BETWEEN ?::DATE AND ?::DATE",
+        [begin - timedelta(milliseconds=1), end + timedelta(milliseconds=1), begin, end],
+    )
+    return set(rows.fetchall())
+
+
 def list_notifications(
     lake: Lake, *, end_device_id: int | None = None, outcome: str = "", limit: int = 100
 ) -> list[NotificationRow]:
