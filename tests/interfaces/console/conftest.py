@@ -83,7 +83,7 @@ def street(db: None) -> int:
 @pytest.fixture
 def operator(db: None, client: Client) -> Client:
     """Somebody who may do everything with incidents."""
-    user = User.objects.create_user("maria", password=seed.PASSWORD)
+    user = User.objects.create_user("maria")
     user.user_permissions.set(Permission.objects.filter(codename__in=seed.OPERATOR_MAY))
     client.force_login(user)
     return client
@@ -93,5 +93,5 @@ def operator(db: None, client: Client) -> Client:
 def guest(db: None) -> Client:
     """Somebody who may look."""
     client = Client()
-    client.force_login(User.objects.create_user("guest", password=seed.PASSWORD))
+    client.force_login(User.objects.create_user("guest"))
     return client

@@ -72,6 +72,7 @@ def test_what_is_not_there(operator: Client) -> None:
     assert operator.get("/incidents/77").status_code == 404
     assert operator.post("/incidents/77/close", {"text": "x"}).status_code == 404
     assert operator.post("/incidents/77/explode").status_code == 404
+    assert "No alarm stands" in text_of(operator, "/alarms?after=nowhere")
     assert "There is no meter NOPE" in text_of(operator, "/events?meter=NOPE")
 
 
