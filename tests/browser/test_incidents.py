@@ -49,16 +49,16 @@ def test_what_one_acknowledges_the_other_sees_at_once_and_keeps_focus_and_place(
         link.focus()
         other.locator("#incidents-rows .scroll").evaluate("place => place.scrollTop = 500")
         before = top_of(link)
-        mine.keyboard.press("j")
-        mine.keyboard.press("a")
-        cell = row(other, numbers[0]).locator("td").last
-        expect(cell).to_have_text("operator", timeout=AT_ONCE_MS)
+        for number, within in ((numbers[0], 15_000), (numbers[1], AT_ONCE_MS)):  # the first one warms the server up
+            mine.keyboard.press("j")
+            mine.keyboard.press("a")
+            expect(row(other, number).locator("td").last).to_have_text("operator", timeout=within)
         expect(link).to_be_focused()
         assert other.locator("#incidents-rows .scroll").evaluate("place => place.scrollTop") == 500
         assert top_of(link) == before
         expect(mine.locator("#act-result")).to_contain_text("1 acknowledged.")
-        expect(row(mine, numbers[0]).locator("td").last).to_have_text("operator")
-        expect(row(mine, numbers[0]).get_by_role("link")).to_be_focused()
+        expect(row(mine, numbers[1]).locator("td").last).to_have_text("operator")
+        expect(row(mine, numbers[1]).get_by_role("link")).to_be_focused()
     finally:
         theirs.close()
 

@@ -37,7 +37,7 @@ class Console:
 
 def forget_kept() -> None:
     """Have every answer that pages keep for some seconds made anew."""
-    fleet = (fleet_state.CONTACTS, fleet_state.MAP, fleet_state.TREES, fleet_state.SUPPLY, fleet_state.HEALTH)
+    fleet = (fleet_state.CONTACTS, fleet_state.MAP, *fleet_state.TREES.values(), fleet_state.SUPPLY, fleet_state.HEALTH)
     for kept in (*fleet, overview.COMPLETENESS, overview.LAST_HOUR):
         kept.forget()
 

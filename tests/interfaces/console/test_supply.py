@@ -51,7 +51,11 @@ def test_an_item_is_in_the_worst_state_of_what_it_hangs_under(data: st.DataObjec
     kinds = st.sampled_from([SupplyState.DARK, SupplyState.SILENT, SupplyState.PHASE])
     drawn = data.draw(st.lists(st.tuples(st.integers(0, n), kinds, st.sampled_from(list(Tree))), max_size=6))
     roots = [Root(10 + 10 * place, kind, tree, AT) for place, kind, tree in drawn]
-    found = spread(trees_of(*parents), roots)
+    trees = trees_of(*parents)
+    found = spread(trees, roots)
+    needed = spread({tree: trees[tree] for tree in {one.tree for one in roots}}, roots)
+    ids = np.arange(0, 10 * n + 20, 5)
+    assert needed.of(ids).tolist() == found.of(ids).tolist()
     order = (SupplyState.QUIET, SupplyState.SILENT, SupplyState.PHASE, SupplyState.DARK)
     for item in range(n):
         reached = [SupplyState.QUIET]

@@ -54,7 +54,7 @@ def _contacts() -> Contacts:
 
 
 def _map() -> Points:
-    tree = inventory.topology_arrays(Tree.ELECTRICAL)
+    tree = TREES[Tree.ELECTRICAL].get()
     is_meter = tree.kind == KIND_CODES[ItemKind.END_DEVICE]
     is_transformer = tree.kind == KIND_CODES[ItemKind.POWER_TRANSFORMER]
     shown = np.flatnonzero((is_meter | is_transformer) & ~np.isnan(tree.x) & ~np.isnan(tree.y))
@@ -88,18 +88,21 @@ def _inventory_version() -> tuple[int, str]:
     return inventory.count_end_devices(), imports[0].id if imports else ""
 
 
-def _trees() -> dict[Tree, inventory.TopologyArrays]:
-    return {tree: inventory.topology_arrays(tree) for tree in (Tree.ELECTRICAL, Tree.COMMUNICATION)}
-
-
 def _supply() -> Supply:
+    """Only the trees that open situations lie in are asked for: a fleet in which all is well costs nothing."""
     roots = roots_of(events.list_situations(limit=MOST_SITUATIONS))
-    return spread(TREES.get(), roots)
+    return spread({tree: TREES[tree].get() for tree in {one.tree for one in roots}}, roots)
+
+
+def _tree(tree: Tree) -> Kept[inventory.TopologyArrays]:
+    return Kept(lambda: inventory.topology_arrays(tree), seconds=60.0, version=_inventory_version)
 
 
 CONTACTS: Kept[Contacts] = Kept(_contacts, seconds=3.0)
 MAP: Kept[Points] = Kept(_map, seconds=60.0, version=_inventory_version)
-TREES: Kept[dict[Tree, inventory.TopologyArrays]] = Kept(_trees, seconds=60.0, version=_inventory_version)
+TREES: dict[Tree, Kept[inventory.TopologyArrays]] = {
+    tree: _tree(tree) for tree in (Tree.ELECTRICAL, Tree.COMMUNICATION)
+}
 SUPPLY: Kept[Supply] = Kept(_supply, seconds=2.0)
 HEALTH: Kept[events.AlarmHealth] = Kept(lambda: events.alarm_health(now=utc_now()), seconds=2.0)
 """The load of alarms as the top bars of all open screens show it."""

@@ -100,9 +100,12 @@ class Supply:
 
 
 def spread(trees: dict[Tree, TopologyArrays], roots: Iterable[Root]) -> Supply:
-    """What hangs below each root is in its state; where several reach, the worst counts: dark, then phase, then silent."""
+    """What hangs below each root is in its state; where several reach, the worst counts: dark, then phase, then silent.
+
+    The trees hold the same items; those without a root may be left out.
+    """
     found = list(roots)
-    ids = trees[Tree.ELECTRICAL].id
+    ids = next((arrays.id for arrays in trees.values()), np.zeros(0, np.int64))
     state, since = np.zeros(len(ids), np.uint8), np.zeros(len(ids))
     for kind in _WORST_LAST:
         for tree, arrays in trees.items():
