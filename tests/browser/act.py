@@ -92,6 +92,13 @@ def dark(mrid: str) -> None:
         hints.publish("situations")
 
 
+def declare_major(number: str) -> None:
+    """Somebody elsewhere leads an incident as a major one."""
+    from meterops.practices.incidents import api as incidents
+
+    incidents.declare_major(number=int(number), reason="hospital", actor=seed.SEEDER, at=utc_now())
+
+
 def answer_check(mrid: str, count: str) -> None:
     """Let some meters below a node have answered just now, as workers write it down."""
     answer_sessions(telemetry.lake(), below(mrid)[: int(count)], utc_now())
@@ -108,6 +115,7 @@ ACTS = {
     "outages": outages,
     "dark": dark,
     "answer-check": answer_check,
+    "declare-major": declare_major,
 }
 
 if __name__ == "__main__":

@@ -25,7 +25,11 @@ function startDialogs(): void {
   document.addEventListener("click", (event) => {
     const target = event.target as HTMLElement;
     const opener = target.closest<HTMLElement>("[data-opens]");
-    if (opener) document.querySelector<HTMLDialogElement>(opener.dataset.opens ?? "")?.showModal();
+    if (opener) {
+      const menu = opener.closest<HTMLDetailsElement>("details.pop");
+      if (menu) menu.open = false;
+      document.querySelector<HTMLDialogElement>(opener.dataset.opens ?? "")?.showModal();
+    }
     if (target.closest("[data-closes]")) target.closest("dialog")?.close();
     if (target instanceof HTMLDialogElement) target.close();
     for (const open of document.querySelectorAll<HTMLDetailsElement>("details.pop[open]")) {

@@ -13,7 +13,7 @@ function cares(element: HTMLElement, topic: string, ref: string): boolean {
   return (element.dataset.live ?? "").split(/\s+/).some((wish) => wish === topic || wish === `${topic}:${ref}`);
 }
 
-// At most once a second per part, and never while nobody looks; what was missed is made up for when the tab is shown.
+// At most once a second per part, and never while nobody looks or a menu in it is open; what was missed is made up for afterwards.
 function schedule(element: HTMLElement, refresh: Refresh): void {
   const name = element.id;
   if (due.has(name)) return;
@@ -24,7 +24,7 @@ function schedule(element: HTMLElement, refresh: Refresh): void {
       due.delete(name);
       const now = document.getElementById(name);
       if (!now) return;
-      if (document.hidden) now.dataset.stale = "true";
+      if (document.hidden || now.querySelector("details.pop[open]")) now.dataset.stale = "true";
       else refresh(now);
     }, now() - Number(element.dataset.refreshedAt ?? 0) > wait ? 50 : wait),
   );
@@ -76,9 +76,11 @@ export function startLive(refresh: Refresh): void {
       if (event.persisted) worker.port.postMessage({ kind: "open", stream });
     });
   } else openStream(stream, take);
-  document.addEventListener("visibilitychange", () => {
+  const makeUp = (): void => {
     if (!document.hidden) all(refresh, (element) => element.dataset.stale === "true");
-  });
+  };
+  document.addEventListener("visibilitychange", makeUp);
+  document.addEventListener("toggle", makeUp, true); // it does not bubble
   document.addEventListener("htmx:after:swap", (event) => {
     const target = (event as CustomEvent).detail?.ctx?.target as HTMLElement | undefined;
     if (!target?.dataset?.live) return;

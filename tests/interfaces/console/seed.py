@@ -74,6 +74,7 @@ OPERATOR_MAY = (
     "declare_major",
     "manage_work_orders",
     "shelve_alarms",
+    "plan_work",
     "check_power",
 )
 

@@ -143,8 +143,25 @@ def test_a_power_check_fills_live_and_counts_its_five_answers(
     assert [int(one) for one in re.findall(r"<dd>(\d+)</dd>", part)] == [7, 0, 0, 5, 0]
 
 
+def test_an_incident_is_worked_on_escalated_waits_and_has_its_repair_planned(operator: Client, lane: int) -> None:
+    for what in ("escalate", "wait", "plan"):
+        assert f"/incidents/{lane}/{what}" in asked(operator, lane, what)
+    operator.post(f"/incidents/{lane}/start")
+    assert incidents.get_incident(lane).row.state == "IN_PROGRESS"
+    operator.post(f"/incidents/{lane}/escalate", {"team": "Field west", "reason": "no key"})
+    assert incidents.get_incident(lane).row.team == "Field west"
+    operator.post(f"/incidents/{lane}/wait", {"hours": "3", "reason": "a part"})
+    assert incidents.get_incident(lane).pending_until is not None
+    starts, ends = (f"{utc_now() + timedelta(days=days):%Y-%m-%dT%H:%M}" for days in (1, 2))
+    refused = operator.post(f"/incidents/{lane}/plan", {"starts": "soon", "ends": ends, "reason": "cable"}, follow=True)
+    assert "Say when the work begins and ends." in refused.content.decode()
+    operator.post(f"/incidents/{lane}/plan", {"starts": starts, "ends": ends, "reason": "cable"})
+    assert incidents.get_incident(lane).row.is_planned
+    assert [one.node_mrid for one in events.list_planned_work(now=utc_now())] == ["T1"]
+
+
 def test_who_may_look_is_not_asked(guest: Client, operator: Client, lane: int) -> None:
-    for what in ("merge", "split", "unmerge", "major", "shelve", "order"):
+    for what in ("merge", "split", "unmerge", "major", "shelve", "order", "wait", "escalate", "plan"):
         assert guest.get(f"/incidents/{lane}/ask/{what}", headers=PART).status_code == 403, what
         assert guest.post(f"/incidents/{lane}/{what}", {"reason": "x"}).status_code == 403, what
         assert operator.get(f"/incidents/77/ask/{what}", headers=PART).status_code == 404, what

@@ -22,6 +22,8 @@ MERGE = "incidents.merge_incidents"
 MAJOR = "incidents.declare_major"
 ORDERS = "incidents.manage_work_orders"
 SHELVE = "events.shelve_alarms"
+PLAN = "events.plan_work"
+WORK = "incidents.work_incidents"
 CANDIDATES = 40
 MOST_MERGED = 200
 
@@ -127,7 +129,7 @@ def _below(node: inventory.ItemView, members: npt.NDArray[np.int64]) -> int:
 # --- the others -----------------------------------------------------------------------------------------------------
 
 
-def _major(_request: HttpRequest, incident: incidents.IncidentView) -> dict[str, Any]:
+def _counted(_request: HttpRequest, incident: incidents.IncidentView) -> dict[str, Any]:
     return {"members": len(_members(incident.row.number))}
 
 
@@ -136,19 +138,14 @@ def _shelve(_request: HttpRequest, incident: incidents.IncidentView) -> dict[str
     return {"members": len(members), "alarms": events.alarms_of_devices(members)}
 
 
-def _order(_request: HttpRequest, incident: incidents.IncidentView) -> dict[str, Any]:
-    return {"members": len(_members(incident.row.number))}
-
-
-def _unmerge(_request: HttpRequest, incident: incidents.IncidentView) -> dict[str, Any]:
-    return {"members": len(_members(incident.row.number))}
-
-
 _QUESTIONS: dict[str, tuple[str, Callable[[HttpRequest, incidents.IncidentView], dict[str, Any]]]] = {
     "merge": (MERGE, _merge),
     "split": (MERGE, _split),
-    "unmerge": (MERGE, _unmerge),
-    "major": (MAJOR, _major),
+    "unmerge": (MERGE, _counted),
+    "major": (MAJOR, _counted),
     "shelve": (SHELVE, _shelve),
-    "order": (ORDERS, _order),
+    "order": (ORDERS, _counted),
+    "plan": (PLAN, _counted),
+    "wait": (WORK, _counted),
+    "escalate": (WORK, _counted),
 }

@@ -18,15 +18,15 @@ from meterops.fleet.headend import api as headend
 from meterops.fleet.inventory import api as inventory
 from meterops.interfaces.console.local_days import parse_moment
 from meterops.interfaces.console.pages import actor_of, may, page, signed_in, user_of
-from meterops.interfaces.console.views.incident_asks import MAJOR, MERGE, MOST_MERGED, ORDERS, SHELVE
+from meterops.interfaces.console.views.incident_asks import MAJOR, MERGE, MOST_MERGED, ORDERS, PLAN, SHELVE, WORK
 from meterops.interfaces.console.views.incident_asks import get as _get
+from meterops.interfaces.console.views.queue import escalate, wait
 from meterops.kernel.clock import utc_now
 from meterops.kernel.refusal import Refusal
 from meterops.practices.events import api as events
 from meterops.practices.incidents import api as incidents
 
 ACKNOWLEDGE = "incidents.acknowledge_incidents"
-WORK = "incidents.work_incidents"
 CHECK = "headend.check_power"
 LONGEST = 5000
 """Lines of a timeline that a page shows."""
@@ -85,6 +85,7 @@ def incident(request: HttpRequest, number: int) -> HttpResponse:
         may_merge=person.has_perm(MERGE),
         may_order=person.has_perm(ORDERS),
         may_shelve=person.has_perm(SHELVE),
+        may_plan=person.has_perm(PLAN),
     )
 
 
@@ -246,6 +247,17 @@ def _check(_request: HttpRequest, base: dict[str, Any]) -> None:
     incidents.check_power(**base)
 
 
+def _start(_request: HttpRequest, base: dict[str, Any]) -> None:
+    incidents.start_work(**base)
+
+
+def _plan(request: HttpRequest, base: dict[str, Any]) -> None:
+    starts_at, ends_at = (parse_moment(request.POST.get(name, "")) for name in ("starts", "ends"))
+    if starts_at is None or ends_at is None:
+        raise events.PlannedWorkNotValid("Say when the work begins and ends.")
+    incidents.plan_work_on_incident(**base, starts_at=starts_at, ends_at=ends_at, reason=_reason(request))
+
+
 def _reason(request: HttpRequest) -> str:
     return request.POST.get("reason", "").strip()[:2000]
 
@@ -330,6 +342,10 @@ _ACTS: dict[str, tuple[str, Callable[[HttpRequest, dict[str, Any]], None], str]]
     "resolve": (WORK, _resolve, "Resolved."),
     "close": (WORK, _close, "Closed."),
     "reopen": (WORK, _reopen, "Reopened."),
+    "start": (WORK, _start, "In progress."),
+    "wait": (WORK, wait, "It waits."),
+    "escalate": (WORK, escalate, "Escalated."),
+    "plan": (PLAN, _plan, "The work is planned; nothing new is opened below its node meanwhile."),
     "merge": (MERGE, _merge, "Merged."),
     "unmerge": (MERGE, _unmerge, "It stands by itself again."),
     "split": (MERGE, _split, "Split; the part has an incident of its own."),

@@ -252,7 +252,8 @@ def _take(request: HttpRequest, base: dict[str, Any]) -> None:
     incidents.assign_incident(**base, owner=user_of(request).get_username())
 
 
-def _escalate(request: HttpRequest, base: dict[str, Any]) -> None:
+def escalate(request: HttpRequest, base: dict[str, Any]) -> None:
+    """Give an incident to the person or team of the form, with the reason in its timeline."""
     owner, team = request.POST.get("owner", "").strip()[:200], request.POST.get("team", "").strip()[:100]
     reason = request.POST.get("reason", "").strip()[:2000]
     if not owner and not team:
@@ -262,7 +263,8 @@ def _escalate(request: HttpRequest, base: dict[str, Any]) -> None:
         incidents.add_note(**base, text=f"Escalated: {reason}")
 
 
-def _wait(request: HttpRequest, base: dict[str, Any]) -> None:
+def wait(request: HttpRequest, base: dict[str, Any]) -> None:
+    """Let an incident wait for as many hours as the form says."""
     hours = request.POST.get("hours", "")
     if not hours.isdecimal() or not 1 <= int(hours[:4]) <= 168:
         raise incidents.ReasonIsMissing("An incident waits for 1 to 168 hours.")
@@ -273,8 +275,8 @@ def _wait(request: HttpRequest, base: dict[str, Any]) -> None:
 _ACTS: dict[str, tuple[str, Callable[[HttpRequest, dict[str, Any]], None], str]] = {
     "acknowledge": (ACKNOWLEDGE, _acknowledge, "acknowledged"),
     "take": (WORK, _take, "taken"),
-    "escalate": (WORK, _escalate, "escalated"),
-    "wait": (WORK, _wait, "waiting"),
+    "escalate": (WORK, escalate, "escalated"),
+    "wait": (WORK, wait, "waiting"),
 }
 
 
