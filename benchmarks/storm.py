@@ -157,7 +157,7 @@ def _cut(
 
 
 def true_roots(world: World, dark: NDArray[np.bool_]) -> set[int]:
-    """The topmost nodes all of whose meters are dark; of a chain of only children the topmost."""
+    """The topmost nodes all of whose meters are dark; of a chain of only children, which nobody can tell apart, the lowest."""
     nodes = np.flatnonzero(world.kind < 4)
     order = np.argsort(world.index.lo[world.leaves])
     sums = np.r_[0, np.cumsum(dark[world.leaves[order]])]
@@ -165,7 +165,9 @@ def true_roots(world: World, dark: NDArray[np.bool_]) -> set[int]:
     count = world.index.leaf_count[nodes]
     full[nodes] = (sums[world.index.hi[nodes]] - sums[world.index.lo[nodes]] == count) & (count > 0)
     up = world.parent[nodes]
-    return set(nodes[full[nodes] & ((up < 0) | ~full[up])].tolist())
+    tops = nodes[full[nodes] & ((up < 0) | ~full[up])]
+    lowest = dict(zip(zip(world.index.lo[nodes], world.index.hi[nodes], strict=True), nodes.tolist(), strict=True))
+    return {lowest[lo, hi] for lo, hi in zip(world.index.lo[tops], world.index.hi[tops], strict=True)}
 
 
 @dataclass(slots=True)
