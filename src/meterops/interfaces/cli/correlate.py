@@ -11,7 +11,6 @@ from meterops.interfaces.cli.output import AsJson, print_json, print_table, refu
 
 _EVENT_COLUMNS = ("meter", "evidence", "at")
 _NODE_COLUMNS = ("node", "kind", "electrical_parent", "communication_parent")
-_EVIDENCE = ("DOWN", "UP", "ANSWERED", "SILENT")
 _METER = "METER"
 
 
@@ -33,7 +32,8 @@ def correlate(
 ) -> None:
     """Find the roots that explain events, from files alone, and print every situation with its changes.
 
-    EVENTS is Parquet with the columns meter (text), evidence (DOWN, UP, ANSWERED or SILENT) and at (timestamp, or epoch seconds).
+    EVENTS is Parquet with the columns meter (text), evidence (DOWN, UP, ANSWERED, SILENT; or L1_LOST, L1_BACK and
+    the same of L2 and L3, for phases) and at (timestamp, or epoch seconds).
     TOPOLOGY is CSV with the columns node, kind (METER for meters, anything else for nodes above), electrical_parent,
     communication_parent (empty for none), and optionally confidence (0 to 1, of the electrical link) and delivery (0 to 1, the
     share of a meter's last gasps that can be expected). Rows may stand in any order. Exit code 3 for a file that cannot be used.
@@ -159,6 +159,8 @@ def read_events(path: Path, names: dict[str, int]) -> tuple[Any, Any, Any, int]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from meterops.practices.events.correlation import Evidence
+
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
@@ -171,12 +173,10 @@ def read_events(path: Path, names: dict[str, int]) -> tuple[Any, Any, Any, int]:
             row = table.column(name).to_pylist().index(None) + 1
             raise FileRefused(f"{path.name}, row {row}, column {name}: it is empty")
     words = [str(word).upper() for word in table.column("evidence").to_pylist()]
-    codes = {word: code for code, word in enumerate(_EVIDENCE, 1)}
+    codes = {one.name: int(one) for one in Evidence}
     for row, word in enumerate(words, 1):
         if word not in codes:
-            raise FileRefused(
-                f"{path.name}, row {row}, column evidence: {word[:20]!r} is none of {', '.join(_EVIDENCE)}"
-            )
+            raise FileRefused(f"{path.name}, row {row}, column evidence: {word[:20]!r} is none of {', '.join(codes)}")
     times = _times(table.column("at"), path.name)
     meters = np.array([names.get(str(name), -1) for name in table.column("meter").to_pylist()], np.int64)
     order = np.argsort(times, kind="stable")
