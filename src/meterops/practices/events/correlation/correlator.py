@@ -441,7 +441,7 @@ class Correlator:
 
     def _heard_candidate(self, place: int, kind: SituationKind, heard: float, margin: float) -> _Candidate:
         score = self._score(0.0, heard * -math.log(self._gasps.noise) - self.settings.root_cost)
-        confidence = self._confidence(self.topology.tree("ELECTRICAL").leaves(place), margin)
+        confidence = self._confidence(TreeName.ELECTRICAL, place, margin)
         return _Candidate(TreeName.ELECTRICAL, place, kind, score, confidence)
 
     def _without_phases(self, gasped: list[int]) -> tuple[list[int], list[int]]:
@@ -482,7 +482,7 @@ class Correlator:
             if score > 0.5 and rivals:
                 continue
             lost.update(rivals)
-            confidence = self._confidence(communication.leaves(place), self._cut.margin[place])
+            confidence = self._confidence(TreeName.COMMUNICATION, place, self._cut.margin[place])
             found.append(_Candidate(TreeName.COMMUNICATION, place, SituationKind.COMMUNICATION, score, confidence))
         for place in dark:
             if place in lost:
@@ -492,7 +492,7 @@ class Correlator:
             cover = sum(self.settings.root_cost for other in cut if np.isin(leaves, silent_below[other]).all())
             other = cover or len(leaves) * -math.log(self._cut.noise)
             score = self._score(self.settings.root_cost + quiet, other)
-            confidence = self._confidence(electrical.leaves(place), self._dark.margin[place])
+            confidence = self._confidence(TreeName.ELECTRICAL, place, self._dark.margin[place])
             found.append(_Candidate(TreeName.ELECTRICAL, place, SituationKind.OUTAGE, score, confidence))
         return found
 
@@ -506,10 +506,9 @@ class Correlator:
     def _score(power_cost: float, communication_cost: float) -> float:
         return 1.0 / (1.0 + math.exp(max(-60.0, min(60.0, (power_cost - communication_cost) / _TEMPER))))
 
-    def _confidence(self, leaves: Places, margin: float) -> float:
+    def _confidence(self, tree: TreeName, place: int, margin: float) -> float:
         sure = 1.0 - math.exp(-max(0.0, float(margin)) / self.settings.root_cost)
-        links = 1.0 if self.topology.confidence is None else float(self.topology.confidence[leaves].mean())
-        return round(sure * links, 3)
+        return round(sure * self.topology.mean_confidence(tree, place), 3)
 
     # Situations.
 
@@ -693,12 +692,16 @@ class Correlator:
 
     def _masks(self, one: _Situation, leaves: Places) -> tuple[NDArray[np.bool_], ...]:
         book = self._book
-        heard, silent = book.is_down(leaves), book.is_silent(leaves)
+        down_at, lit_at = book.down_at[leaves], book.lit_at[leaves]
+        heard = down_at > lit_at
+        silent = (book.silent_at[leaves] > lit_at) & ~heard
         if one.kind is SituationKind.PHASE:
             heard |= self._phases.is_missing(leaves)
-        answered = (book.lit_at[leaves] > one.started_at) & ~heard & ~silent
-        restored = answered & ((book.down_at[leaves] > NEVER) | self._phases.has_missed(leaves))
-        return heard, silent, answered, restored
+        answered = (lit_at > one.started_at) & ~heard & ~silent
+        was_heard = down_at > NEVER
+        if not self._phases.is_quiet:
+            was_heard |= self._phases.has_missed(leaves)
+        return heard, silent, answered, answered & was_heard
 
     def _change(self, change: Change, one: _Situation, now: float) -> SituationChange:
         leaves = self.topology.tree(one.tree).leaves(one.place)

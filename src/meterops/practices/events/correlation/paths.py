@@ -64,7 +64,7 @@ class PathGroups:
 
 
 def sum_by(keys: NDArray[Any], amounts: Floats) -> tuple[NDArray[Any], Floats]:
-    """Keys that are none (below 0) left out, each of the others once, ascending, with the sum of its amounts."""
+    """Keys that are none (below 0) left out, each of the others once, ascending, with the sums of its rows of amounts."""
     known = keys >= 0
     if not known.all():
         keys, amounts = keys[known], amounts[known]

@@ -21,6 +21,7 @@ from meterops.practices.events.correlation.topology import Places, TreeIndex
 
 Floats = NDArray[np.float64]
 _NOISE_STEP = 2.0
+_NEAR = 0.25
 _MUTE_STEP = 4.0
 _MUTE_PRIOR = 10.0
 """How many groups of meters the first opinion on mute paths is worth."""
@@ -63,29 +64,32 @@ class RootScan:
         self._leaves = float(tree.is_leaf.sum())
         self._groups = None if expected is None or path is None else PathGroups(tree, path, expected)
         self.mute = settings.least_mute
-        self._mutes = np.zeros((n, 2))
+        self._mutes = np.zeros((n if self._groups else 0, 2))
         self._all_mutes = np.zeros(2)
         self._is_lowest = np.zeros(n, bool)
         self._is_lowest[tree.parent[np.flatnonzero(tree.is_leaf & (tree.parent >= 0))]] = True
         if expected is not None:
             leaves = np.flatnonzero(tree.is_leaf).astype(np.int32)
-            self._add(self._expected, leaves, expected[leaves])
+            self._expect(leaves, expected[leaves])
 
     def hear(self, leaves: Places, times: Floats, sign: float = 1.0) -> None:
         """Count leaves (each at most once) as heard at some times, or no longer with `sign` -1."""
         if len(leaves):
-            self._add(self.heard, leaves, np.full(len(leaves), sign))
-            self._add(self._time, leaves, sign * times)
-            nodes, amounts = self._parents_of(leaves, np.full(len(leaves), sign))
-            self._own[nodes] += amounts
+            said = np.stack((np.full(len(leaves), sign), sign * times), axis=1)
+            nodes, said = sum_by(self.tree.parent[leaves], said)
+            self._own[nodes] += said[:, 0]
             self._touched.append(nodes)
+            while len(nodes):
+                self.heard[nodes] += said[:, 0]
+                self._time[nodes] += said[:, 1]
+                nodes, said = sum_by(self.tree.parent[nodes], said)
             if self._groups is not None:
                 self._groups.hear(leaves, sign)
 
     def expect(self, leaves: Places, sign: float = 1.0) -> None:
         """Count leaves among those that could be heard."""
         if len(leaves):
-            self._add(self._expected, leaves, np.full(len(leaves), sign))
+            self._expect(leaves, np.full(len(leaves), sign))
             self._touch(leaves)
 
     def answer(self, leaves: Places, times: Floats) -> None:
@@ -117,15 +121,11 @@ class RootScan:
         """When a meter below a node last answered."""
         return float(self._answered_at[node])
 
-    def _add(self, column: Floats, leaves: Places, amounts: Floats) -> None:
-        nodes, amounts = self._parents_of(leaves, amounts)
+    def _expect(self, leaves: Places, amounts: Floats) -> None:
+        nodes, amounts = sum_by(self.tree.parent[leaves], amounts)
         while len(nodes):
-            column[nodes] += amounts
-            nodes, amounts = self._parents_of(nodes, amounts)
-
-    def _parents_of(self, nodes: Places, amounts: Floats) -> tuple[Places, Floats]:
-        """The parents of nodes, each once, ascending, with the sum of what its children bring."""
-        return sum_by(self.tree.parent[nodes], amounts)
+            self._expected[nodes] += amounts
+            nodes, amounts = sum_by(self.tree.parent[nodes], amounts)
 
     def _touch(self, leaves: Places) -> None:
         up = self.tree.parent[leaves]
@@ -150,9 +150,11 @@ class RootScan:
     def _explain_nodes(self, nodes: Places) -> None:
         heard = self.heard[nodes]
         expected = np.maximum(self._expected[nodes], heard)
-        cost, working = _entropy(heard, expected), expected
+        cost, working = _entropy(heard, expected), expected.copy()
         if self._groups is not None:
-            cost, working = self._with_mute_paths(self._groups, nodes, heard, expected)
+            # Where so few are heard that no mute paths could make a root of it, they need not be looked at.
+            near = heard >= _NEAR * self.settings.least_rate * expected
+            cost[near], working[near] = self._with_mute_paths(self._groups, nodes[near], heard[near], expected[near])
         failed = self.settings.root_cost + cost
         below = self._below[nodes] + self._own[nodes] * -np.log(self.noise)
         may = (heard >= self.settings.least_heard) & (heard >= self.settings.least_rate * working)

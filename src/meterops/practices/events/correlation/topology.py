@@ -126,6 +126,7 @@ class Topology:
     confidence: NDArray[np.float32] | None = None
     delivery: NDArray[np.float32] | None = None
     _trees: dict[str, TreeIndex] = field(default_factory=dict)
+    _sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.node_id) > 1 and not (np.diff(self.node_id) > 0).all():
@@ -142,6 +143,16 @@ class Topology:
             parent = self.electrical if name == "ELECTRICAL" else self.communication
             self._trees[name] = TreeIndex(parent, self.is_meter)
         return self._trees[name]
+
+    def mean_confidence(self, name: str, node: int) -> float:
+        """How sure the links of the meters below a node are on average; 1 where nothing is known of that."""
+        if self.confidence is None:
+            return 1.0
+        tree = self.tree(name)
+        if name not in self._sums:
+            self._sums[name] = np.r_[0.0, np.cumsum(self.confidence[tree.leaf_at], dtype=np.float64)]
+        lo, hi = tree.lo[node], tree.hi[node]
+        return float((self._sums[name][hi] - self._sums[name][lo]) / max(hi - lo, 1))
 
     def places(self, ids: Ids) -> Places:
         """Where ids stand, -1 for those that are no meter of this topology."""
