@@ -247,3 +247,15 @@ def test_settings_are_checked_and_audited(db: None) -> None:
     for wrong in ({"restoration_share": 1.5}, {"nothing": 1}, {"checks_power": "yes"}, {"close_after_s": -1}):
         with pytest.raises(incidents.SettingsNotValid):
             incidents.save_configuration(values=wrong, actor=WHO, at=NOW)
+
+
+def test_what_waits_until_a_time_is_worked_on_again_then(number: int) -> None:
+    due = NOW + timedelta(hours=2)
+    incidents.set_pending(number=number, reason="A part is coming.", actor=WHO, at=NOW, until=due)
+    assert incidents.end_waiting(now=due - timedelta(seconds=1)) == 0
+    assert incidents.get_incident(number).row.state is State.PENDING
+    assert incidents.end_waiting(now=due) == 1
+    view = incidents.get_incident(number)
+    assert (view.row.state, view.pending_until) == (State.IN_PROGRESS, None)
+    assert incidents.end_waiting(now=due + timedelta(days=1)) == 0
+    assert audit.list_entries(subject=f"incident {number}")[0].action == "end waiting"

@@ -23,6 +23,7 @@ MAJOR = "incidents.declare_major"
 ORDERS = "incidents.manage_work_orders"
 MANAGE = "incidents.manage_notifications"
 CHECK = "headend.check_power"
+PLAN = "events.plan_work"
 
 
 class Numbers(Schema):
@@ -376,8 +377,9 @@ def major(request: HttpRequest, number: int, body: ReasonBody) -> Status[None]:
 
 @router.post("/incidents/{int:number}/planned-work", response={201: dict[str, int]}, summary="Plan the repair")
 def plan_work(request: HttpRequest, number: int, body: PlannedWorkBody) -> Status[dict[str, int]]:
-    """Nothing new is opened below the node meanwhile, and the incident waits."""
+    """Nothing new is opened below the node meanwhile, and the incident waits. Hiding meters takes the permission for that."""
     require(request, WORK)
+    require(request, PLAN)
     work = incidents.plan_work_on_incident(
         number=number,
         starts_at=body.starts_at,

@@ -16,6 +16,7 @@ from meterops.practices.incidents.delivery import deliver_messages
 from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentState
 from meterops.practices.incidents.models import Incident, Message
 from meterops.practices.incidents.opening import ENGINE
+from meterops.practices.incidents.operations import end_waiting
 from meterops.practices.incidents.planned import end_planned
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def work(*, owner: str, now: datetime, lake: telemetry.Lake | None = None) -> di
         ("restorations", lambda: restoration.look_at_restorations(now=now, lake=lake)),
         ("ladders", lambda: restoration.climb_ladders(now=now, lake=lake)),
         ("planned work", lambda: end_planned(now=now)),
+        ("waiting", lambda: end_waiting(now=now)),
         ("figures", lambda: reassess_open(now=now)),
         ("closed", lambda: restoration.close_what_is_done(now=now)),
     )

@@ -22,6 +22,7 @@ from meterops.practices.incidents.events import (
 )
 from meterops.practices.incidents.lifecycle import TRANSITIONS, IncidentKind, IncidentState
 from meterops.practices.incidents.models import Incident, IncidentCheck
+from meterops.practices.incidents.opening import ENGINE
 from meterops.practices.incidents.refusals import (
     IncidentIsAcknowledged,
     IncidentUnknown,
@@ -155,6 +156,24 @@ def set_pending(*, number: int, reason: str, actor: Actor, at: datetime, until: 
     incident.pending_until = until
     incident.save(update_fields=["state", "pending_until"])
     _state_changed(incident, f"Pending: {reason.strip()}", "set incident pending", actor, at, reason)
+
+
+def end_waiting(*, now: datetime, limit: int = 100) -> int:
+    """Put incidents back among those that are worked on when what they wait for is due. Returns how many."""
+    due = Incident.objects.filter(state=IncidentState.PENDING, pending_until__lte=now).order_by("pending_until")
+    return sum(_end_waiting(pk, now) for pk in list(due.values_list("pk", flat=True)[:limit]))
+
+
+@transaction.atomic
+def _end_waiting(pk: int, now: datetime) -> int:
+    incident = Incident.objects.select_for_update().get(pk=pk)
+    if incident.state != IncidentState.PENDING or incident.pending_until is None or incident.pending_until > now:
+        return 0
+    move_to(incident, IncidentState.IN_PROGRESS)
+    incident.pending_until = None
+    incident.save(update_fields=["state", "pending_until"])
+    _state_changed(incident, "It has waited long enough: in progress again.", "end waiting", ENGINE, now)
+    return 1
 
 
 @transaction.atomic
