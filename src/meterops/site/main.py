@@ -37,10 +37,14 @@ def main(
     """Answer --version; everything else is a command."""
 
 
+def settle_memory() -> None:
+    """Look for garbage seldom: a start makes some hundred thousand objects that stay, and batches make many that soon go."""
+    gc.set_threshold(20_000)
+
+
 def run() -> None:
     """Entry point of the console script."""
-    # A start makes some hundred thousand objects that stay; looking for garbage among them every 700 costs a tenth of a second.
-    gc.set_threshold(20_000)
+    settle_memory()
     process_commands.register(app)
     commands.register(app)
     try:

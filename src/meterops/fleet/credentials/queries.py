@@ -35,8 +35,10 @@ def context_of(end_device_id: int, kind: int, version: int) -> bytes:
     return b"meterops key %d %d %d" % (end_device_id, kind, version)
 
 
-def keys_of(end_device_ids: Iterable[int]) -> dict[int, KeyRing]:
-    """The active keys of meters, a few queries for all; meters without an encryption and authentication key are left out.
+def keys_of(end_device_ids: Iterable[int], *, with_master: bool = True) -> dict[int, KeyRing]:
+    """The active keys of meters, a query for all; meters without an encryption and authentication key are left out.
+
+    `with_master` False leaves the master keys closed, which only wrapped keys need.
 
     Raises:
         MasterKeyMissing, MasterKeyIsAnother: when stored keys cannot be opened.
@@ -45,6 +47,8 @@ def keys_of(end_device_ids: Iterable[int]) -> dict[int, KeyRing]:
     plain: dict[int, dict[int, bytes]] = {}
     master: MasterKey | None = None
     rows = DeviceKey.objects.filter(among("end_device_id", set(end_device_ids)), state=KeyState.ACTIVE)
+    if not with_master:
+        rows = rows.exclude(kind=KeyKind.MASTER)
     columns = rows.values_list("end_device_id", "kind", "version", "wrapped", "master_key_id")
     for device, kind, version, wrapped, master_id in columns.iterator(chunk_size=CHUNK):
         master = master or master_key()

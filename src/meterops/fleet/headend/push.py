@@ -41,6 +41,8 @@ class _Sender:
     keys: KeyRing | None
     last_counter: int
     known_at: float
+    has_master: bool
+    """Whether its master key was looked up as well."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class PushDesk:
         """
         rows = _Rows()
         arrived = [(frame, sealed) for frame in frames if (sealed := _receive(frame, rows)) is not None]
-        self._learn_senders({sealed.title for _, sealed in arrived if sealed.title})
+        self._learn_senders(sealed for _, sealed in arrived)
         opened = [one for frame, sealed in arrived if (one := self._open(frame, sealed, rows)) is not None]
         unnamed = _known_by_identity(one.values.identity for one in opened if not one.push.title)
         for one in opened:
@@ -122,24 +124,34 @@ class PushDesk:
     def _keep_counters(self, stored: Sequence[PushFrame]) -> None:
         rows = _Rows()
         arrived = [(frame, sealed) for frame in stored if (sealed := _receive(frame, rows)) is not None]
-        self._learn_senders({sealed.title for _, sealed in arrived if sealed.title})
+        self._learn_senders(sealed for _, sealed in arrived)
         for frame, sealed in arrived:
             self._open(frame, sealed, rows)
         credentials.keep_push_counters(rows.counters)
 
-    def _learn_senders(self, titles: Iterable[bytes]) -> None:
+    def _learn_senders(self, arrived: Iterable[flows.SealedPush]) -> None:
+        """Look up who is not known, or too long ago, or whose master key is needed now: few pushes bring a key wrapped by it."""
         now = time.monotonic()
-        wanted = {t for t in titles if (s := self._senders.get(t)) is None or now - s.known_at > SENDERS_KEPT_S}
+        needs_master: dict[bytes, bool] = {}
+        for sealed in arrived:
+            if sealed.title:
+                needs_master[sealed.title] = needs_master.get(sealed.title, False) or sealed.brings_key
+        wanted = [title for title, master in needs_master.items() if not self._is_known(title, now, master=master)]
         if not wanted:
             return
         if len(self._senders) > SENDERS_KEPT:
             self._senders.clear()
+        with_master = any(needs_master[title] for title in wanted)
         known = inventory.ids_by_system_title(wanted)
-        keys = credentials.keys_of(known.values())
+        keys = credentials.keys_of(known.values(), with_master=with_master)
         counters = credentials.push_counters(known.values())
         for title in wanted:
             device = known.get(title, 0)
-            self._senders[title] = _Sender(device, keys.get(device), counters.get(device, -1), now)
+            self._senders[title] = _Sender(device, keys.get(device), counters.get(device, -1), now, with_master)
+
+    def _is_known(self, title: bytes, now: float, *, master: bool) -> bool:
+        sender = self._senders.get(title)
+        return sender is not None and now - sender.known_at <= SENDERS_KEPT_S and (sender.has_master or not master)
 
     def _open(self, frame: PushFrame, sealed: flows.SealedPush, rows: _Rows) -> _Opened | None:
         title = sealed.title
@@ -167,9 +179,8 @@ class PushDesk:
             )
             return
         occurred = received if push.occurred_at_epoch is None else push.occurred_at_epoch
-        for log, code in values.events:
-            named = "" if device else identity
-            rows.harvest.add_event(device, log, code, occurred, received, EventOrigin.PUSHED, named)
+        named, origin = "" if device else identity, int(EventOrigin.PUSHED)
+        rows.harvest.events += [(device, named, log, code, occurred, received, origin) for log, code in values.events]
         if device:
             for kind, value in values.registers:
                 rows.harvest.add_reading(device, kind.id, occurred, value)

@@ -61,6 +61,11 @@ class SealedPush:
     signed: SignedApdu | None
     envelope: Envelope | None
 
+    @property
+    def brings_key(self) -> bool:
+        """Whether it is ciphered with a key that it brings, wrapped by the sender's master key."""
+        return self.envelope is not None and self.envelope.wrapped_key is not None
+
     def open(self, ring: KeyRing | None) -> Push:
         """Check its protection with the keys of `title` (None: nobody knows it) and decode it, its values excepted.
 
