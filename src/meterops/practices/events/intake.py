@@ -286,12 +286,14 @@ def _take_events(batch: _Batch, rows: pa.Table, again: set[int], fleet: _Fleet) 
 
 def _by_kind(rows: pa.Table, family: NDArray[np.int64]) -> Iterator[tuple[tuple[int, int, int], NDArray[np.int64]]]:
     """The rows of each (family, log, code), which mostly are a handful, in the order of the table."""
-    logs, codes = rows.column("log").to_numpy(), rows.column("code").to_numpy()
-    kinds, kind_of = np.unique(np.column_stack((family, logs, codes)), axis=0, return_inverse=True)
+    logs = rows.column("log").to_numpy().astype(np.int64)
+    codes = rows.column("code").to_numpy().astype(np.int64)
+    packed = (family << 48) | ((logs & 0xFFFF) << 32) | (codes & 0xFFFF_FFFF)
+    kinds, first, kind_of = np.unique(packed, return_index=True, return_inverse=True)
     order = np.argsort(kind_of, kind="stable")
     ends = np.cumsum(np.bincount(kind_of, minlength=len(kinds)))
-    for kind, chosen in zip(kinds.tolist(), np.split(order, ends[:-1]), strict=True):
-        yield (kind[0], kind[1], kind[2]), chosen
+    for place, chosen in zip(first.tolist(), np.split(order, ends[:-1]), strict=True):
+        yield (int(family[place]), int(logs[place]), int(codes[place])), chosen
 
 
 def _singly() -> list[tuple[EventType, Evidence]]:
