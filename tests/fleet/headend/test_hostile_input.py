@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
+import psutil
 import pytest
 
 from meterops.fleet.headend import listener as listeners
@@ -112,26 +114,38 @@ async def test_an_impossible_length_holds_no_memory(lake: telemetry.Lake) -> Non
         await until(lambda: listener._connections == 0)
 
 
-async def test_thousands_of_half_open_connections_leave_room_and_go(lake: telemetry.Lake) -> None:
+HALF_OPEN = """
+import resource, socket, sys
+port, count = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+print("held", flush=True)
+sys.stdin.read()
+"""
+"""A peer that opens connections and says nothing; a program of its own, for one may not open so many files."""
+
+
+async def test_ten_thousand_half_open_connections_leave_room_for_a_meter_and_go(lake: telemetry.Lake) -> None:
+    count, room = 10_000, 9_000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = 3000
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2 * count + 500)), hard))
-    async with listening(lake, connections=count - 500, idle_timeout_s=3) as (listener, desk):
-        held = []
-        for _ in range(count):
-            one = socket.socket()
-            one.setblocking(False)
-            one.connect_ex(("127.0.0.1", listener.port))
-            held.append(one)
-            if not len(held) % 200:
-                await asyncio.sleep(0)
-        await until(lambda: listener.figures.dropped["too many connections"] >= 500, 20)
-        assert listener._connections <= count - 500
-        await until(lambda: listener._connections == 0, 20)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, count + 500)), hard))
+    memory = psutil.Process().memory_info().rss
+    async with listening(lake, connections=room, idle_timeout_s=7) as (listener, desk):
+        peer = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HALF_OPEN, str(listener.port), str(count),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await until(lambda: listener._connections > room // 2, 20)
         await send(listener.port, framed(PLAIN_PUSH))
-        await until(lambda: desk.frames)
-        for one in held:
-            one.close()
+        await until(lambda: desk.frames, 5)
+        await until(lambda: listener.figures.dropped["too many connections"] >= count - room, 20)
+        assert listener._connections <= room
+        assert psutil.Process().memory_info().rss - memory < 200_000_000
+        await until(lambda: listener._connections == 0, 30)
+        await send(listener.port, framed(PLAIN_PUSH))
+        await until(lambda: len(desk.frames) == 2)
+        peer.kill()
+        await peer.wait()
 
 
 async def test_a_flood_of_datagrams_is_bounded_and_counted(lake: telemetry.Lake) -> None:

@@ -15,7 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from meterops.fleet.headend.push import PushDesk, PushFrame
+from meterops.fleet.telemetry import api as telemetry
 from meterops.interfaces.cli import correlate, event_commands
+from meterops.kernel.beats import beat
 from meterops.kernel.models import AuditEntry
 from meterops.practices.events.models import Alarm, AlarmMinute
 
@@ -91,7 +94,7 @@ def test_files_that_cannot_be_used_are_refused_by_place(
     assert said in refused.stderr
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_any_octets_as_files_are_refused_or_read(tmp_path: Path, octets: bytes) -> None:
     events, topology = write(tmp_path, meters=["M1"], evidence=["DOWN"], at=[1.0])
@@ -149,3 +152,25 @@ def test_what_is_refused_says_why(db: None) -> None:
         assert refused.exit_code == 3, refused.output
         assert said in refused.stderr
     assert not AuditEntry.objects.exists()
+
+
+def test_pushes_are_told_by_what_became_of_them(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = telemetry.Lake(telemetry.LakeConfig(folder=str(tmp_path / "lake")))
+    monkeypatch.setattr(telemetry, "lake", lambda: lake)
+    assert "Nothing was pushed" in run("pushes").stdout
+    assert "No listener runs" in run("pushes").stdout
+    frames = [PushFrame(b"junk", "udp", "192.0.2.1:9", timezone.now().timestamp()) for _ in range(3)]
+    PushDesk(lake).store(frames)
+    now = timezone.now()
+    beat(
+        process="h:1:listener", role="listener", started_at=now, now=now, status={"port": 4060, "dropped": {"idle": 2}}
+    )
+    told = run("pushes").stdout
+    assert "undecodable" in told
+    assert "2 idle" in told
+    report = json.loads(run("pushes", "--json").stdout)
+    assert [(one["outcome"], one["frames"]) for one in report["outcomes"]] == [("undecodable", 3)]
+    listed = json.loads(run("pushes", "--outcome", "undecodable", "--limit", 2, "--json").stdout)
+    assert [one["payload"] for one in listed] == [b"junk".hex()] * 2
+    assert "No frame has this outcome" in run("pushes", "--outcome", "replay").stdout
+    lake.close()

@@ -22,6 +22,7 @@ def test_an_empty_queue_says_that_all_is_well(operator: Client) -> None:
     assert "No incident fits" in text_of(operator, "/incidents?kind=SAFETY")
     assert "No alarm stands" in text_of(operator, "/alarms")
     assert "No events" in text_of(operator, "/events")
+    assert "Nothing was pushed" in text_of(operator, "/events")
 
 
 def test_an_incident_is_seen_acknowledged_and_carried_to_its_end(operator: Client, street: int) -> None:

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.interfaces.rest.test_incidents import Caller
 from tests.practices.events.conftest import BEGAN, Plant, plant  # noqa: F401  a fixture
 
+from meterops.fleet.headend.push import PushDesk, PushFrame
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import audit
 from meterops.kernel.clock import utc_now
@@ -44,6 +45,16 @@ def test_events_are_told_in_words_and_unknown_ones_are_among_them(street: Plant)
     of_meter = caller.call("get", f"/events?{times}&meter=M4-0").json()
     assert [(one["serial"], one["code"]) for one in of_meter] == [("M4-0", COVER)]
     assert len(caller.call("get", f"/events?{times}&type=POWER_FAILURE").json()) == 20
+
+
+def test_pushes_are_told_by_what_became_of_them(street: Plant) -> None:
+    PushDesk(street.lake).store([PushFrame(b"junk", "udp", "192.0.2.1:9", utc_now().timestamp())])
+    report = Caller().call("get", "/pushes").json()
+    assert [(one["outcome"], one["frames"]) for one in report["outcomes"]] == [("undecodable", 1)]
+    assert report["listeners"] == []
+    (frame,) = Caller().call("get", "/pushes/frames?outcome=undecodable").json()
+    assert (frame["payload"], frame["peer"]) == (b"junk".hex(), "192.0.2.1:9")
+    assert Caller().call("get", "/pushes/frames?outcome=replay").json() == []
 
 
 def test_alarms_come_page_by_page_each_once(street: Plant) -> None:

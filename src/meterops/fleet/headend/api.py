@@ -23,6 +23,7 @@ from meterops.fleet.headend.operations import (
     set_schedule_enabled,
     start_operation,
 )
+from meterops.fleet.headend.push_report import ListenerView, PushOutcomeView, PushReport, push_report
 from meterops.fleet.headend.queries import (
     OperationResult,
     OperationView,
@@ -78,6 +79,7 @@ __all__ = [
     "Lane",
     "Listener",
     "ListenerSettings",
+    "ListenerView",
     "NothingSelected",
     "OperationHasEnded",
     "OperationResult",
@@ -86,6 +88,8 @@ __all__ = [
     "OperationView",
     "PowerCheckAnswers",
     "PowerCheckView",
+    "PushOutcomeView",
+    "PushReport",
     "RouteJobView",
     "ScheduleNotValid",
     "ScheduleSettings",
@@ -111,6 +115,7 @@ __all__ = [
     "overdue_slots",
     "power_check_answers",
     "profile_read_until",
+    "push_report",
     "request_power_check",
     "request_read",
     "run_schedule_now",

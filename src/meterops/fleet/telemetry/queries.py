@@ -114,6 +114,16 @@ class NotificationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NotificationCount:
+    """How many frames had an outcome, of how many senders, and when the last of them came (UTC)."""
+
+    outcome: str
+    frames: int
+    senders: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DayCompleteness:
     """A day (UTC) of the fleet: quarters expected of all devices and stored, and devices with every quarter."""
 
@@ -325,6 +335,17 @@ def notifications_between(lake: Lake, first: float, last: float) -> set[tuple[in
         [begin - timedelta(milliseconds=1), end + timedelta(milliseconds=1), begin, end],
     )
     return set(rows.fetchall())
+
+
+def notification_counts(lake: Lake, *, since: datetime) -> list[NotificationCount]:
+    """Frames received since a moment by what became of them, the commonest first."""
+    begin = since.astimezone(UTC).replace(tzinfo=None)
+    rows = lake.query(
+        "SELECT outcome, count(*), count(DISTINCT identity), max(received_at) FROM lake.notifications "
+        "WHERE received_at >= ? AND day >= ?::DATE GROUP BY outcome ORDER BY count(*) DESC, outcome",
+        [begin, begin],
+    ).fetchall()
+    return [NotificationCount(*(_told(value) for value in row)) for row in rows]
 
 
 def list_notifications(

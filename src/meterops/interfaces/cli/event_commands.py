@@ -1,12 +1,16 @@
 """`meterops events | alarms | situations`: what meters say, what is wrong with single ones, and what explains many of them."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meterops.interfaces.cli.output import AsJson, answers_refusals, print_json, print_table
 from meterops.interfaces.cli.state import open_state, shell_actor
+
+if TYPE_CHECKING:
+    from meterops.fleet.telemetry import api as telemetry
 
 alarms_app = typer.Typer(
     no_args_is_help=True, help="Alarms of single devices: find, acknowledge, shelve, and their load."
@@ -22,6 +26,7 @@ Limit = Annotated[int, typer.Option(min=1, max=10_000)]
 def register(program: typer.Typer) -> None:
     """Hang the commands into the main program."""
     program.command("events")(list_events)
+    program.command("pushes")(show_pushes)
     program.add_typer(alarms_app, name="alarms")
     program.add_typer(situations_app, name="situations")
 
@@ -70,6 +75,61 @@ def list_events(
             for e in found
         ],
         empty="No event in this time.",
+    )
+
+
+@answers_refusals
+def show_pushes(
+    since: Annotated[float, typer.Option(min=0, help="Hours back.")] = 24.0,
+    outcome: Annotated[str, typer.Option(help="List the frames with this outcome instead, for example replay.")] = "",
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """What became of what meters pushed: stored, or dropped and why; and what the listeners turned away."""
+    open_state()
+    from django.utils import timezone
+
+    from meterops.fleet.headend import api as headend
+    from meterops.fleet.telemetry import api as telemetry
+
+    now = timezone.now()
+    if outcome:
+        _print_frames(telemetry.list_notifications(telemetry.lake(), outcome=outcome, limit=limit), as_json=as_json)
+        return
+    report = headend.push_report(telemetry.lake(), since=now - timedelta(hours=since), now=now)
+    if as_json:
+        print_json(report)
+        return
+    print_table(
+        ("Outcome", "Frames", "Senders", "Last", "What that is"),
+        [(one.outcome, one.frames, one.senders, one.last_at, one.words) for one in report.outcomes],
+        empty="Nothing was pushed in this time.",
+    )
+    print_table(
+        ("Listener", "State", "Port", "Connections", "Frames", "Turned away since it started"),
+        [
+            (
+                one.process,
+                "alive" if one.is_alive else "silent",
+                str(one.port),
+                one.connections,
+                one.frames,
+                ", ".join(f"{count:,} {reason}" for reason, count in sorted(one.dropped.items())) or "–",
+            )
+            for one in report.listeners
+        ],
+        empty="No listener runs.",
+    )
+
+
+def _print_frames(found: "list[telemetry.NotificationRow]", *, as_json: bool) -> None:
+    if as_json:
+        print_json([{**asdict(one), "payload": one.payload.hex()} for one in found])
+        return
+    print_table(
+        ("Received", "From", "Sender", "Octets", "Detail"),
+        [(one.received_at, f"{one.peer} {one.transport}", one.identity, len(one.payload), one.detail) for one in found],
+        empty="No frame has this outcome.",
     )
 
 

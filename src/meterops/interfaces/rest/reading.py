@@ -211,6 +211,23 @@ def completeness(request: HttpRequest, starts_at: datetime, ends_at: datetime) -
     return [asdict(one) for one in found]
 
 
+@router.get("/pushes", summary="What became of what meters pushed")
+def pushes(request: HttpRequest, hours: Annotated[float, Query(gt=0, le=24 * 90)] = 24.0) -> dict[str, Any]:
+    """Frames by outcome, and what each listener turned away since it started."""
+    now = utc_now()
+    return asdict(headend.push_report(telemetry.lake(), since=now - timedelta(hours=hours), now=now))
+
+
+@router.get("/pushes/frames", summary="Pushed frames")
+def push_frames(
+    request: HttpRequest, outcome: str = "", meter: str = "", limit: Annotated[int, Query(ge=1, le=10_000)] = 100
+) -> list[dict[str, Any]]:
+    """Newest first, whatever became of them; `payload` is the frame in hexadecimal."""
+    device = get_device(meter).id if meter else None
+    found = telemetry.list_notifications(telemetry.lake(), end_device_id=device, outcome=outcome, limit=limit)
+    return [{**asdict(one), "payload": one.payload.hex()} for one in found]
+
+
 @router.get("/processes", summary="Which processes live")
 def processes(request: HttpRequest) -> list[dict[str, Any]]:
     """What each last said of itself."""

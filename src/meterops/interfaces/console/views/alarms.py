@@ -9,7 +9,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from meterops.fleet.headend import api as headend
 from meterops.fleet.inventory import api as inventory
+from meterops.fleet.telemetry import api as telemetry
 from meterops.interfaces.console.local_days import parse_day, period_of, today
 from meterops.interfaces.console.pages import actor_of, may, page, signed_in, user_of
 from meterops.kernel.clock import utc_now
@@ -107,12 +109,16 @@ def explorer(request: HttpRequest) -> HttpResponse:
         )
         return {"events": found}
 
+    def pushes() -> dict[str, object]:
+        now = utc_now()
+        return {"report": headend.push_report(telemetry.lake(), since=now - timedelta(hours=24), now=now)}
+
     counted = events.daily_counters(first_day=day - timedelta(days=1))
     types = sorted({(one.event_type, one.words) for one in counted}, key=lambda pair: pair[1])
     return page(
         request,
         "events",
-        {"rows": rows},
+        {"rows": rows, "pushes": pushes},
         day=day,
         event_type=event_type,
         meter=serial,
