@@ -358,3 +358,19 @@ def test_groups_by_path_count_what_the_trees_say(words: list[tuple[int, bool]]) 
         assert sorted(groups.heard[each][groups.heard[each] > 0]) == sorted(
             np.unique(path[mine], return_counts=True)[1]
         )
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5000), st.booleans()), min_size=1, max_size=60, unique_by=lambda one: one[0]),
+    st.lists(st.integers(-50, 6000), max_size=30),
+    st.sampled_from([1, 2**33]),
+)
+def test_meters_are_found_by_their_ids_however_those_lie(
+    nodes: list[tuple[int, bool]], asked: list[int], stride: int
+) -> None:
+    ids = np.array(sorted(number for number, _ in nodes), np.int64) * stride
+    is_meter = np.array([meter for _, meter in sorted(nodes)])
+    none = np.full(len(ids), -1, np.int32)
+    found = Topology(ids, none, none, is_meter).places(np.array(asked, np.int64) * stride)
+    known = {int(one): place for place, one in enumerate(ids) if is_meter[place]}
+    assert found.tolist() == [known.get(number * stride, -1) for number in asked]

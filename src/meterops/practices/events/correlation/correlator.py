@@ -705,7 +705,7 @@ class Correlator:
 
     def _change(self, change: Change, one: _Situation, now: float) -> SituationChange:
         leaves = self.topology.tree(one.tree).leaves(one.place)
-        heard, silent, answered, restored = (int(mask.sum()) for mask in self._masks(one, leaves))
+        heard, silent, answered, restored = (int(np.count_nonzero(mask)) for mask in self._masks(one, leaves))
         one.told, one.told_at = (heard, silent, answered, restored), now
         return SituationChange(
             change=change,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
 Places = NDArray[np.int32]
+_DENSE: Final = 4
+"""Ids that lie this close are looked up in a table; searching them costs many times as much."""
 
 
 class TreeIndex:
@@ -127,6 +129,7 @@ class Topology:
     delivery: NDArray[np.float32] | None = None
     _trees: dict[str, TreeIndex] = field(default_factory=dict)
     _sums: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    _place_by_id: Places | None = None
 
     def __post_init__(self) -> None:
         if len(self.node_id) > 1 and not (np.diff(self.node_id) > 0).all():
@@ -158,6 +161,13 @@ class Topology:
         """Where ids stand, -1 for those that are no meter of this topology."""
         if not len(self.node_id):
             return np.full(len(ids), -1, np.int32)
+        if self._place_by_id is None and self.node_id[-1] - self.node_id[0] < _DENSE * len(self.node_id):
+            self._place_by_id = np.full(int(self.node_id[-1] - self.node_id[0]) + 1, -1, np.int32)
+            self._place_by_id[self.node_id[self.is_meter] - self.node_id[0]] = np.flatnonzero(self.is_meter)
+        if self._place_by_id is not None:
+            offset = ids - self.node_id[0]
+            inside = (offset >= 0) & (offset < len(self._place_by_id))
+            return np.where(inside, self._place_by_id[np.where(inside, offset, 0)], -1).astype(np.int32)
         at = np.searchsorted(self.node_id, ids).clip(0, len(self.node_id) - 1)
         known = (self.node_id[at] == ids) & self.is_meter[at]
         return np.where(known, at, -1).astype(np.int32)
