@@ -1,6 +1,7 @@
 """Frames on disk: what was written whole is read again, whatever else is in the file, and nobody's file is taken while he lives."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,15 @@ def test_files_of_the_living_are_left_alone_and_those_of_the_dead_taken_once(tmp
     assert len(list(tmp_path.glob("*.frames"))) == 1
 
 
-def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.write", lambda _file, octets: len(octets) - 1)
-    with pytest.raises(OSError, match="in part"):
-        FrameSpool(tmp_path).write(frame(1))
+def test_a_full_disk_is_said_and_costs_no_other_frame(tmp_path: Path) -> None:
+    spool, size = FrameSpool(tmp_path), len(encode_frame(frame(1)))
+    spool.write(frame(1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + size // 2, hard))
+    try:
+        with pytest.raises(OSError, match="in part"):
+            spool.write(frame(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    spool.write(frame(3))
+    assert list(decode_frames(spool._path.read_bytes())) == [frame(1), frame(3)]

@@ -23,7 +23,6 @@ from meterops.fleet.headend.operations import (
     set_schedule_enabled,
     start_operation,
 )
-from meterops.fleet.headend.push_report import ListenerView, PushOutcomeView, PushReport, push_report
 from meterops.fleet.headend.queries import (
     OperationResult,
     OperationView,
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
         power_check_answers,
         request_power_check,
     )
+    from meterops.fleet.headend.push_report import ListenerView, PushOutcomeView, PushReport, push_report
     from meterops.fleet.headend.supply import (
         ANSWERS,
         PENDING,
@@ -141,6 +141,10 @@ _LOADED_LATE = {
     "get_power_check": "power_check",
     "power_check_answers": "power_check",
     "request_power_check": "power_check",
+    "ListenerView": "push_report",
+    "PushOutcomeView": "push_report",
+    "PushReport": "push_report",
+    "push_report": "push_report",
 }
 
 

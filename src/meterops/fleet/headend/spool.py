@@ -35,11 +35,13 @@ class FrameSpool:
         self._turned: list[tuple[Path, int]] = []
 
     def write(self, frame: PushFrame) -> None:
-        """Keep a frame. Raises `OSError` when the disk is full or gone."""
+        """Keep a frame. Raises `OSError` when the disk is full or gone; half a record would hide those after it, so none stays."""
         if self._file is None:
             self._file = self._open()
         record = encode_frame(frame)
-        if os.write(self._file, record) != len(record):
+        written = os.write(self._file, record)
+        if written != len(record):
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise OSError(f"{self._path}: a frame was written in part")
 
     def turn(self) -> None:
