@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meterops.fleet.credentials import api as credentials
+from meterops.fleet.credentials.lifecycle import KeyState
 from meterops.fleet.credentials.master_key import LocalMasterKey
 from meterops.fleet.credentials.models import DeviceKey
 from meterops.fleet.credentials.refusals import ShipmentNotReadable
@@ -121,16 +122,39 @@ def test_a_key_that_cannot_be_read_is_not_repeated_to_anybody(
 def test_a_shipment_that_fails_while_it_is_stored_leaves_nothing(
     meters: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    credentials.create_master_key()
+    """Somebody else stores a key of one of the meters between the look at the file and the storing."""
     monkeypatch.setattr("meterops.fleet.credentials.operations.BATCH", 2)
+
+    def meanwhile() -> credentials.MasterKey:
+        a_key(meters["M3"], KeyState.ACTIVE)
+        return credentials.master_key()
+
+    credentials.create_master_key()
+    monkeypatch.setattr("meterops.fleet.credentials.operations.master_key", meanwhile)
+    with pytest.raises(credentials.KeysChangedMeanwhile):
+        credentials.import_shipment(a_shipment(tmp_path), actor=ACTOR, at=NOW)
+    assert not DeviceKey.objects.exists()
+    assert audit.list_entries(action="import keys") == []
+
+
+@pytest.mark.parametrize("state", [KeyState.RETIRED, KeyState.PENDING])
+def test_a_meter_that_had_keys_gets_others_by_rotation_only(
+    meters: dict[str, int], tmp_path: Path, state: KeyState
+) -> None:
+    credentials.create_master_key()
+    a_key(meters["M2"], state)
+    with pytest.raises(credentials.ShipmentHasErrors) as refused:
+        credentials.import_shipment(a_shipment(tmp_path), actor=ACTOR, at=NOW)
+    (error,) = refused.value.details["errors"]  # type: ignore[misc]
+    assert (error.row, "rotation" in error.what) == (3, True)
+    assert DeviceKey.objects.count() == 1
+
+
+def a_key(end_device_id: int, state: KeyState) -> None:
     DeviceKey.objects.create(
-        end_device_id=meters["M3"], kind=0, version=1, state="RETIRED", wrapped=b"", master_key_id="", created_at=NOW,
+        end_device_id=end_device_id, kind=0, version=1, state=state, wrapped=b"", master_key_id="", created_at=NOW,
         state_since=NOW,
     )  # fmt: skip
-    with pytest.raises(IntegrityError), transaction.atomic():
-        credentials.import_shipment(a_shipment(tmp_path), actor=ACTOR, at=NOW)
-    assert DeviceKey.objects.count() == 1
-    assert audit.list_entries(action="import keys") == []
 
 
 def test_without_a_master_key_nothing_is_stored(meters: dict[str, int], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from meterops.fleet.credentials.operations import (
 )
 from meterops.fleet.credentials.queries import KeyCount, check, count_keys, has_keys, keys_of, push_counters
 from meterops.fleet.credentials.refusals import (
+    KeysChangedMeanwhile,
     MasterKeyExists,
     MasterKeyExposed,
     MasterKeyIsAnother,
@@ -26,6 +27,7 @@ from meterops.fleet.credentials.shipments import ShipmentError, seal_shipment
 __all__ = [
     "KeyCount",
     "KeyState",
+    "KeysChangedMeanwhile",
     "MasterKey",
     "MasterKeyExists",
     "MasterKeyExposed",

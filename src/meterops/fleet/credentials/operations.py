@@ -7,15 +7,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 
 from meterops.fleet.credentials.lifecycle import KeyState
 from meterops.fleet.credentials.master_key import MasterKey, master_key
 from meterops.fleet.credentials.models import DeviceKey, PushCounter, SendCounter
-from meterops.fleet.credentials.queries import context_of, keys_of
-from meterops.fleet.credentials.refusals import ShipmentHasErrors
+from meterops.fleet.credentials.queries import context_of, ids_with_any_key, keys_of
+from meterops.fleet.credentials.refusals import KeysChangedMeanwhile, ShipmentHasErrors
 from meterops.fleet.credentials.shipments import COLUMNS, ShipmentError, ShippedKeys, read_shipment
 from meterops.fleet.inventory import api as inventory
 from meterops.kernel import audit
@@ -56,6 +56,7 @@ def import_shipment(path: Path, *, actor: Actor, at: datetime, transport_key: by
     Raises:
         ShipmentNotReadable: when it is no shipment at all.
         ShipmentHasErrors: with `errors`, every row, column and what is wrong there.
+        KeysChangedMeanwhile: when somebody else stored keys of the same meters at this moment.
         MasterKeyMissing: when there is nothing to wrap them with.
     """
     preview, new = _plan(path, transport_key)
@@ -79,6 +80,7 @@ def _plan(path: Path, transport_key: bytes | None) -> tuple[ShipmentPreview, lis
     devices = inventory.ids_by_serial(row.serial for row in shipped)
     titles = _titles(shipped)
     known = keys_of(sorted(devices.values()))
+    had_keys = ids_with_any_key(devices.values())
     new: list[tuple[int, ShippedKeys]] = []
     unchanged = 0
     for row in shipped:
@@ -89,8 +91,12 @@ def _plan(path: Path, transport_key: bytes | None) -> tuple[ShipmentPreview, lis
             continue
         elif row.system_title and titles.get(row.system_title, device) != device:
             errors.append(ShipmentError(row.row, "system_title", "belongs to another end device in the inventory"))
-        elif device not in known:
+        elif device not in had_keys:
             new.append((device, row))
+        elif device not in known:
+            errors.append(
+                ShipmentError(row.row, "encryption_key", "the meter had keys before; new ones come by rotation")
+            )
         elif _same(known[device], row):
             unchanged += 1
         else:
@@ -130,7 +136,10 @@ def _store(new: Sequence[tuple[int, ShippedKeys]], master: MasterKey, at: dateti
         for kind, key in shipped.keys.items()
     )
     for batch in _batches(rows, BATCH):
-        DeviceKey.objects.bulk_create(batch)
+        try:
+            DeviceKey.objects.bulk_create(batch)
+        except IntegrityError as error:
+            raise KeysChangedMeanwhile from error
 
 
 @transaction.atomic

@@ -68,6 +68,12 @@ def keys_of(end_device_ids: Iterable[int], *, with_master: bool = True) -> dict[
     }
 
 
+def ids_with_any_key(end_device_ids: Iterable[int]) -> set[int]:
+    """Those of the meters that have or had keys, in whatever state. Opens nothing."""
+    rows = DeviceKey.objects.filter(among("end_device_id", set(end_device_ids)))
+    return set(rows.values_list("end_device_id", flat=True).distinct().iterator(chunk_size=CHUNK))
+
+
 def has_keys(end_device_id: int) -> bool:
     """Whether a meter has an active encryption key. Opens nothing."""
     return DeviceKey.objects.filter(

@@ -33,3 +33,7 @@ class ShipmentNotReadable(Refusal):
 
 class ShipmentHasErrors(Refusal):
     """The key shipment has errors; nothing was stored."""
+
+
+class KeysChangedMeanwhile(Refusal):
+    """Somebody else stored keys of the same meters meanwhile; nothing was stored. Look at the shipment again."""
