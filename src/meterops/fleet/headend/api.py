@@ -17,6 +17,7 @@ from meterops.fleet.headend.lifecycle import OperationState
 from meterops.fleet.headend.operations import (
     ScheduleSettings,
     cancel_operation,
+    delete_schedule,
     request_read,
     run_schedule_now,
     save_schedule,
@@ -44,6 +45,7 @@ from meterops.fleet.headend.refusals import (
     NothingSelected,
     OperationHasEnded,
     OperationUnknown,
+    ScheduleIsRunning,
     ScheduleNotValid,
     ScheduleUnknown,
 )
@@ -91,6 +93,7 @@ __all__ = [
     "PushOutcomeView",
     "PushReport",
     "RouteJobView",
+    "ScheduleIsRunning",
     "ScheduleNotValid",
     "ScheduleSettings",
     "ScheduleUnknown",
@@ -99,6 +102,7 @@ __all__ = [
     "Worker",
     "WorkerSettings",
     "cancel_operation",
+    "delete_schedule",
     "end_operations",
     "error_counts",
     "find_inconsistent_jobs",

@@ -30,7 +30,9 @@ def start_due_schedules(*, now: datetime) -> int:
 
 @transaction.atomic
 def _start_if_due(schedule_pk: int, now: datetime) -> bool:
-    schedule = Schedule.objects.select_for_update().get(pk=schedule_pk)
+    schedule = Schedule.objects.select_for_update().filter(pk=schedule_pk).first()
+    if schedule is None:  # deleted meanwhile
+        return False
     slots = due_slots(cadence_of(schedule), schedule.last_slot_at, now)
     taken = [s for s in slots if jobs.take_tick(schedule=f"headend:{schedule.pk}", slot_at=s, now=now)]
     if not taken:

@@ -22,6 +22,7 @@ from meterops.fleet.headend.refusals import (
     NothingSelected,
     OperationHasEnded,
     OperationUnknown,
+    ScheduleIsRunning,
     ScheduleNotValid,
     ScheduleUnknown,
 )
@@ -35,6 +36,8 @@ ROUTE_JOB = "headend.route_job"
 ON_DEMAND_WINDOW = timedelta(seconds=60)
 ON_DEMAND_LOOKBACK = timedelta(days=2)
 _BATCH = 2000
+_SETTINGS = ("contents", "selection", "period_s", "offset_s", "in_local_time", "window_s", "lookback_s", "lane")
+"""The columns of a schedule that an operator decides about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def save_schedule(*, wanted: ScheduleSettings, actor: Actor, at: datetime) -> in
         "lookback_s": wanted.lookback_s,
         "lane": int(wanted.lane),
     }
-    before = Schedule.objects.filter(name=wanted.name).values(*values).first()
+    before = Schedule.objects.filter(name=wanted.name).values(*_SETTINGS).first()
     schedule, _ = Schedule.objects.update_or_create(
         name=wanted.name, defaults=values, create_defaults={**values, "created_at": at, "last_slot_at": at}
     )
@@ -135,6 +138,37 @@ def set_schedule_enabled(*, name: str, enabled: bool, actor: Actor, at: datetime
         at=at,
     )
     hints.publish("schedules", str(schedule.pk))
+
+
+@transaction.atomic
+def delete_schedule(
+    *, name: str, actor: Actor, at: datetime, reason: str = "", while_running: bool = False, dry_run: bool = False
+) -> int:
+    """Remove a schedule; what it has read stays, and its operations keep their titles. Returns how many operations still run.
+
+    Those run on, but only `while_running` removes a schedule that has some. A dry run refuses the same and removes nothing.
+
+    Raises:
+        ScheduleUnknown: when no schedule has that name.
+        ScheduleIsRunning: when operations of it are under way.
+    """
+    schedule = Schedule.objects.select_for_update().filter(name=name).first()
+    if schedule is None:
+        raise ScheduleUnknown(f"There is no schedule called {name}.")
+    running = schedule.operations.filter(state=OperationState.RUNNING).count()
+    if running and not while_running:
+        what = "An operation" if running == 1 else f"{running} operations"
+        raise ScheduleIsRunning(
+            f"{what} of schedule {name} {'is' if running == 1 else 'are'} under way: wait, cancel what runs, "
+            "or say that it may run on without its schedule."
+        )
+    if dry_run:
+        return running
+    before, key = {column: getattr(schedule, column) for column in _SETTINGS}, str(schedule.pk)
+    schedule.delete()
+    audit.record(actor=actor, action="delete schedule", subject=f"schedule {name}", before=before, reason=reason, at=at)
+    hints.publish("schedules", key)
+    return running
 
 
 @transaction.atomic

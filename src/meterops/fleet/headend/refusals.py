@@ -15,6 +15,10 @@ class ScheduleUnknown(Refusal):
     """There is no such schedule."""
 
 
+class ScheduleIsRunning(Refusal):
+    """Operations of the schedule are under way."""
+
+
 class ScheduleNotValid(Refusal):
     """The schedule's settings do not fit together."""
 

@@ -9,7 +9,7 @@ from django.db.models import F, Q, QuerySet
 
 from meterops.fleet.inventory.kinds import ItemKind
 from meterops.fleet.inventory.models import ConfigurationItem, EndDevice, Link
-from meterops.fleet.inventory.refusals import FilterNotValid
+from meterops.fleet.inventory.refusals import FilterNotValid, ItemUnknown
 from meterops.fleet.inventory.rules import search_form
 
 _UNDER_COLUMN = {
@@ -61,6 +61,17 @@ class EndDeviceFilter:
         """Only the fields that say something, as JSON can hold them."""
         said = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
+
+    def checked(self) -> "EndDeviceFilter":
+        """The filter itself, for those who typed it: a misspelled node is no empty list.
+
+        Raises:
+            ItemUnknown: naming every one of `under` that nobody knows.
+        """
+        known = set(ConfigurationItem.objects.filter(mrid__in=self.under).values_list("mrid", flat=True))
+        if unknown := [mrid for mrid in self.under if mrid not in known]:
+            raise ItemUnknown(f"There is no item {', '.join(unknown)}.")
+        return self
 
     def select(self) -> QuerySet[EndDevice]:
         """The meters that fit, unordered."""

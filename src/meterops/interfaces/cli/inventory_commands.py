@@ -158,7 +158,7 @@ def list_meters(
         state=states,
         under=tuple(under or ()),
     )
-    page = inventory.page_of_end_devices(wanted, sort=sort, after=after, limit=limit)
+    page = inventory.page_of_end_devices(wanted.checked(), sort=sort, after=after, limit=limit)
     if as_json:
         print_json({"meters": [asdict(row) for row in page.rows], "total": page.total, "after": page.after})
         return

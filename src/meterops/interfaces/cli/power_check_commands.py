@@ -81,9 +81,8 @@ def _request(meters: list[str], nodes: list[str], incident: int | None, reason: 
     unknown: list[str] = []
     ids: list[int] = []
     if nodes:
-        for mrid in nodes:
-            inventory.get_item(mrid)  # refuses a node that nobody knows
-        ids = inventory.ids_of_end_devices(inventory.EndDeviceFilter(under=tuple(nodes))).tolist()
+        below = inventory.EndDeviceFilter(under=tuple(nodes)).checked()
+        ids = inventory.ids_of_end_devices(below).tolist()
         if not ids:
             refuse(f"No meter hangs below {', '.join(nodes)}.")
     for name in meters:

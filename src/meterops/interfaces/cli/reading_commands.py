@@ -349,6 +349,38 @@ def resume(
     _enable(name, True, reason, as_json)
 
 
+@schedule_app.command("delete")
+@answers_refusals
+def delete_schedule(
+    name: str,
+    reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
+    while_running: Annotated[
+        bool, typer.Option("--while-running", help="Even while operations of it run; they run on.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a schedule for good; what it has read stays."""
+    open_state()
+    from meterops.fleet.headend import api as headend
+    from meterops.kernel.clock import utc_now
+
+    running = headend.delete_schedule(
+        name=name,
+        actor=shell_actor(),
+        at=utc_now(),
+        reason=reason,
+        while_running=while_running,
+        dry_run=dry_run,
+    )
+    if as_json:
+        print_json({"schedule": name, "deleted": not dry_run, "operations_running": running})
+        return
+    typer.echo(f"Schedule {name} would be deleted." if dry_run else f"Schedule {name} is deleted.")
+    if running:
+        typer.echo(f"{running:,} operations of it run on.")
+
+
 def _enable(name: str, enabled: bool, reason: str, as_json: bool) -> None:
     open_state()
     from meterops.fleet.headend import api as headend

@@ -28,7 +28,7 @@ class MeterFilter(Schema):
 
     def as_filter(self) -> inventory.EndDeviceFilter:
         """The inventory's form of it."""
-        return inventory.EndDeviceFilter.from_dict(self.dict())
+        return inventory.EndDeviceFilter.from_dict(self.dict()).checked()
 
 
 class StateBody(Schema):
@@ -51,7 +51,10 @@ def list_meters(
     after: str = "",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> dict[str, Any]:
-    """`after` of an answer asks for the next page; empty when there is none. `sort=-serial` is descending."""
+    """`after` of an answer asks for the next page; empty when there is none. `sort=-serial` is descending.
+
+    404 where a node of `under` is unknown.
+    """
     page = inventory.page_of_end_devices(wanted.as_filter(), sort=sort, after=after, limit=limit)
     return {"meters": [asdict(row) for row in page.rows], "total": page.total, "after": page.after}
 

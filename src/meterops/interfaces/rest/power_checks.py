@@ -45,9 +45,8 @@ def _resolve(body: PowerCheckRequest) -> tuple[set[int], list[str]]:
         raise PowerCheckNotValid
     ids: set[int] = set()
     if body.nodes:
-        for mrid in body.nodes:
-            inventory.get_item(mrid)
-        ids |= set(inventory.ids_of_end_devices(inventory.EndDeviceFilter(under=tuple(body.nodes))).tolist())
+        below = inventory.EndDeviceFilter(under=tuple(body.nodes)).checked()
+        ids |= set(inventory.ids_of_end_devices(below).tolist())
     by_serial = inventory.ids_by_serial(body.meters)
     ids |= set(by_serial.values())
     unknown = []

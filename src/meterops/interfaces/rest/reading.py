@@ -142,6 +142,23 @@ def resume_schedule(request: HttpRequest, name: str, body: Reason) -> Status[Non
     return _enable(request, name, True, body.reason)
 
 
+@router.delete("/schedules/{name}", summary="Delete a schedule")
+def delete_schedule(
+    request: HttpRequest, name: str, while_running: bool = False, dry_run: bool = False, reason: str = ""
+) -> dict[str, Any]:
+    """What it has read stays. 409 while operations of it run, unless `while_running` lets them run on."""
+    require(request, "headend.manage_schedules")
+    running = headend.delete_schedule(
+        name=name,
+        actor=actor_of(request),
+        at=utc_now(),
+        reason=reason,
+        while_running=while_running,
+        dry_run=dry_run,
+    )
+    return {"schedule": name, "deleted": not dry_run, "operations_running": running}
+
+
 def _enable(request: HttpRequest, name: str, enabled: bool, reason: str) -> Status[None]:
     require(request, "headend.manage_schedules")
     headend.set_schedule_enabled(name=name, enabled=enabled, actor=actor_of(request), at=utc_now(), reason=reason)
