@@ -151,3 +151,16 @@ def test_the_map_shows_who_is_without_supply(operator: Client, street: int) -> N
     )
     legend = json.loads(operator.get("/grid/states?by=supply").headers["X-Legend"])
     assert [(one["label"], one["count"]) for one in legend] == [("without supply", 3)]
+
+
+def test_a_flood_that_has_no_one_place_is_shown_without_one(operator: Client) -> None:
+    event = catalogue().by_type("METER_COVER_REMOVED")
+    assert event is not None
+    now = utc_now()
+    take_words([Word(900_000 + n, "", event, now.timestamp()) for n in range(30)], transformers={}, now=now)
+    incidents.work(owner="test", now=now)
+    (row,) = incidents.incident_queue(incidents.QueueFilter()).rows
+    assert "Meter cover removed, 30 meters, several places" in text_of(operator, "/incidents")
+    page = text_of(operator, f"/incidents/{row.number}")
+    assert "so many meters say so that they are one incident" in page
+    assert "Its meters" not in page

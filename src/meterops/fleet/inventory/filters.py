@@ -11,6 +11,7 @@ from meterops.fleet.inventory.kinds import ItemKind
 from meterops.fleet.inventory.models import ConfigurationItem, EndDevice, Link
 from meterops.fleet.inventory.refusals import FilterNotValid, ItemUnknown
 from meterops.fleet.inventory.rules import search_form
+from meterops.kernel.among import among
 
 _UNDER_COLUMN = {
     ItemKind.SUBSTATION: "substation_id",
@@ -81,7 +82,7 @@ class EndDeviceFilter:
             if values:
                 found = found.filter(**{f"{name}__in": values})
         if self.ids:
-            found = found.filter(pk__in=self.ids)
+            found = found.filter(among("pk", self.ids))
         if self.under:
             found = found.filter(_below(self.under))
         return found.filter(_begins(self.text)) if self.text.strip() else found

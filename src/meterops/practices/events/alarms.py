@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from django.db.models import F
 from numpy.typing import NDArray
 
 from meterops.kernel import facts
+from meterops.kernel.ids import new_id
 from meterops.practices.events.catalogue import EventType
 from meterops.practices.events.events import AlarmCleared, SafetyAlarmRaised
-from meterops.practices.events.models import Alarm, AlarmMinute, AlarmState
+from meterops.practices.events.models import Alarm, AlarmFlood, AlarmMinute, AlarmState
 from meterops.practices.events.rules import (
     CHATTER_SHELVED,
     CHATTERS,
     KEPT_CHANGES,
+    MAX_SAFETY,
     MAX_SINGLES,
+    WINDOW_S,
     is_chattering,
     priority_of,
     reduction_key,
@@ -73,6 +77,7 @@ def take_words(words: Iterable[Word], *, transformers: dict[int, int], now: date
         if is_chattering(alarm.changes) and alarm.shelved_until is None:
             alarm.shelved_at, alarm.shelved_until = now, now + CHATTER_SHELVED
             alarm.shelved_by, alarm.shelve_reason = "process:events", CHATTERS
+    _find_floods(raised, now)
     Alarm.objects.bulk_create(new, batch_size=_CHUNK)
     Alarm.objects.bulk_update(
         changed,
@@ -192,15 +197,48 @@ def count_shown(priority: int, count: int, now: datetime) -> None:
         AlarmMinute.objects.create(minute_at=minute, priority=priority, shown=count)
 
 
-def _tell(raised: Sequence[tuple[Alarm, _Story]], ended: Sequence[Alarm], now: datetime) -> None:
+def _find_floods(raised: Sequence[tuple[Alarm, _Story]], now: datetime) -> None:
+    """Give safety alarms of a type that come too many their flood, begun if none goes on: two questions a type."""
+    by_type: dict[str, list[Alarm]] = {}
     for alarm, story in raised:
-        if alarm.end_device_id and alarm.is_security and priority_of(story.event) <= 2 and alarm.shelved_until is None:
-            facts.publish(
-                SafetyAlarmRaised(alarm.pk, alarm.event_type, alarm.severity, alarm.end_device_id, alarm.first_at, now)
-            )
-    for alarm in ended:
-        if alarm.is_security and alarm.end_device_id:
-            facts.publish(AlarmCleared(alarm.pk, alarm.event_type, alarm.end_device_id, now))
+        if _concerns_safety(alarm, story):
+            by_type.setdefault(alarm.event_type, []).append(alarm)
+    for event_type, alarms in by_type.items():
+        since = now - timedelta(seconds=WINDOW_S)
+        flood = AlarmFlood.objects.filter(event_type=event_type, last_at__gt=since).order_by("-last_at").first()
+        if flood is None:
+            lately = Alarm.objects.filter(event_type=event_type, is_security=True, raised_at__gt=since)
+            if lately.count() + len(alarms) <= MAX_SAFETY:
+                continue
+            flood = AlarmFlood(id=new_id(), event_type=event_type, severity=alarms[0].severity)
+            flood.started_at = min(alarm.first_at for alarm in alarms)
+        flood.last_at, flood.alarms = now, flood.alarms + len(alarms)
+        flood.save()
+        for alarm in alarms:
+            alarm.flood = flood
+
+
+def _concerns_safety(alarm: Alarm, story: _Story) -> bool:
+    is_seen = alarm.end_device_id != 0 and alarm.shelved_until is None
+    return is_seen and alarm.is_security and priority_of(story.event) <= 2
+
+
+def _tell(raised: Sequence[tuple[Alarm, _Story]], ended: Sequence[Alarm], now: datetime) -> None:
+    """Alarms of a flood are not told of one by one: who wants to know looks at the flood."""
+    facts.publish(
+        *(
+            SafetyAlarmRaised(alarm.pk, alarm.event_type, alarm.severity, alarm.end_device_id, alarm.first_at, now)
+            for alarm, story in raised
+            if _concerns_safety(alarm, story) and alarm.flood_id is None
+        ),
+        *(
+            AlarmCleared(alarm.pk, alarm.event_type, alarm.end_device_id, now)
+            for alarm in ended
+            if alarm.is_security and alarm.end_device_id and alarm.flood_id is None
+        ),
+    )
+    for flood, count in Counter(alarm.flood_id for alarm in ended if alarm.flood_id is not None).items():
+        AlarmFlood.objects.filter(pk=flood).update(cleared=F("cleared") + count)
 
 
 def _moment(at: float) -> datetime:

@@ -11,7 +11,7 @@ from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import hints, jobs
 from meterops.kernel.jobs import NewJob
 from meterops.practices.events.intake import Intake
-from meterops.practices.events.models import Alarm, AlarmMinute, DailyCounter, Situation, SituationState
+from meterops.practices.events.models import Alarm, AlarmFlood, AlarmMinute, DailyCounter, Situation, SituationState
 
 KIND: Final = "events-intake"
 KEY: Final = "events"
@@ -56,6 +56,7 @@ def end_shelving(*, now: datetime) -> int:
 def forget_old(*, now: datetime) -> None:
     """Drop what is older than anybody looks at."""
     Alarm.objects.filter(state="CLEARED", cleared_at__lt=now - KEPT).delete()
+    AlarmFlood.objects.filter(last_at__lt=now - KEPT, members__isnull=True).delete()
     Situation.objects.exclude(state=SituationState.OPEN).filter(changed_at__lt=now - KEPT).delete()
     AlarmMinute.objects.filter(minute_at__lt=now - KEPT).delete()
     DailyCounter.objects.filter(day__lt=(now - KEPT).date()).delete()

@@ -11,6 +11,28 @@ class AlarmState(models.TextChoices):
     CLEARED = "CLEARED"
 
 
+class AlarmFlood(models.Model):
+    """Safety alarms of one type that come too many for anybody to look at each: one thing that happens to many meters.
+
+    It goes on as long as no ten minutes pass without one.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    event_type = models.CharField(max_length=60)
+    severity = models.CharField(max_length=15)
+    started_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    """When intake took the newest alarm in."""
+    alarms = models.PositiveIntegerField(default=0)
+    cleared = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["-last_at"], name="flood_newest")]
+
+    def __str__(self) -> str:
+        return f"flood of {self.event_type}"
+
+
 class Alarm(models.Model):
     """What is wrong with one device, however often it says so: events of one reduction key in one stretch of time."""
 
@@ -37,6 +59,8 @@ class Alarm(models.Model):
     shelved_at = models.DateTimeField(null=True)
     shelved_by = models.CharField(max_length=200, blank=True)
     shelve_reason = models.CharField(max_length=300, blank=True)
+    flood = models.ForeignKey(AlarmFlood, null=True, on_delete=models.SET_NULL, related_name="members", db_index=False)
+    """The flood it came in, which is told of in its place."""
 
     class Meta:
         constraints = [
@@ -49,6 +73,10 @@ class Alarm(models.Model):
             models.Index(fields=["end_device_id", "-raised_at"], name="alarm_device"),
             models.Index(fields=["shelved_until"], condition=Q(shelved_until__isnull=False), name="alarm_shelved"),
             models.Index(fields=["reduction_key", "-id"], name="alarm_key"),
+            models.Index(fields=["flood"], condition=Q(flood__isnull=False), name="alarm_flood"),
+            models.Index(
+                fields=["event_type", "-raised_at"], condition=Q(is_security=True), name="alarm_safety_newest"
+            ),
         ]
         permissions = [
             ("acknowledge_alarms", "May acknowledge alarms"),

@@ -19,6 +19,7 @@ from meterops.practices.events.catalogue import ALARM_REGISTER, EventType, catal
 from meterops.practices.events.correlation import Correlator
 from meterops.practices.events.models import (
     Alarm,
+    AlarmFlood,
     AlarmMinute,
     AlarmState,
     DailyCounter,
@@ -588,3 +589,41 @@ def count_open_situations() -> dict[str, int]:
     """Open situations by kind."""
     rows = Situation.objects.filter(state=SituationState.OPEN).values("kind").annotate(n=Count("pk"))
     return {row["kind"]: row["n"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class FloodView:
+    """Safety alarms of one type that came too many to be told one by one; `is_over` where the meters took them all back."""
+
+    id: str
+    event_type: str
+    words: str
+    severity: str
+    started_at: datetime
+    last_at: datetime
+    alarms: int
+    is_over: bool
+
+
+def list_floods(*, since: datetime) -> list[FloodView]:
+    """Floods that got alarms since a moment, oldest first."""
+    rows = AlarmFlood.objects.filter(last_at__gte=since).order_by("started_at", "pk")
+    return [
+        FloodView(
+            str(row.pk),
+            row.event_type,
+            words_of(row.event_type),
+            row.severity,
+            row.started_at,
+            row.last_at,
+            row.alarms,
+            row.cleared >= row.alarms,
+        )
+        for row in rows
+    ]
+
+
+def meters_of_flood(flood_id: str) -> NDArray[np.int64]:
+    """Ids of the meters that a flood has alarms of, ascending, each once; one query."""
+    rows = Alarm.objects.filter(flood_id=UUID(flood_id)).values_list("end_device_id", flat=True)
+    return np.unique(np.fromiter(rows.iterator(chunk_size=20_000), np.int64))

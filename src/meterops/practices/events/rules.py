@@ -46,6 +46,8 @@ CHATTERS: Final = "It chatters."
 """Why a chattering alarm is shelved."""
 KEPT_CHANGES: Final = 8
 
+MAX_SAFETY: Final = 20
+"""That many safety alarms of one type within ten minutes are told one by one; those above are one flood."""
 FLOOD_ENTER: Final = 10
 FLOOD_LEAVE: Final = 5
 WINDOW_S: Final = 600

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterops.fleet.headend import api as headend
+from meterops.fleet.headend.api import meter_sets
 from meterops.fleet.inventory import api as inventory
 from meterops.kernel.actor import Actor
 from meterops.practices.incidents import escalation, messages, rules
@@ -15,6 +16,8 @@ from meterops.practices.incidents.lifecycle import OPEN_STATES, Impact, Incident
 from meterops.practices.incidents.models import Incident, PriorityChange
 from meterops.practices.incidents.timeline import EntryKind, note, tell_change
 
+NOBODY = (0,)
+"""Ids for a filter that no meter fits, where an empty one fits all."""
 _TOLD_FROM = 0.2
 """A figure that moved by less than this share is not worth a line of history while the priority stays."""
 
@@ -62,6 +65,8 @@ def _reads_at_risk(scope: inventory.EndDeviceScope, now: datetime) -> int:
 
 def filter_of(incident: Incident) -> inventory.EndDeviceFilter:
     """The query that gives an incident's meters, those of the incidents merged into it too."""
+    if incident.flood_id is not None:
+        return inventory.EndDeviceFilter(ids=tuple(meter_sets.unpack(incident.members_at_open).tolist()) or NOBODY)
     own = inventory.EndDeviceFilter.from_dict(incident.scope)
     if not own.under or incident.pk is None:
         return own

@@ -13,6 +13,7 @@ from meterops.practices.incidents import escalation, restoration
 from meterops.practices.incidents.assessment import reassess
 from meterops.practices.incidents.configuration import configuration
 from meterops.practices.incidents.delivery import deliver_messages
+from meterops.practices.incidents.floods import follow_floods
 from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentState
 from meterops.practices.incidents.models import Incident, Message
 from meterops.practices.incidents.opening import ENGINE
@@ -60,6 +61,7 @@ def work(*, owner: str, now: datetime, lake: telemetry.Lake | None = None) -> di
     A step that fails is logged and tried again next time; the others go on.
     """
     steps: tuple[tuple[str, Callable[[], int]], ...] = (
+        ("floods", lambda: follow_floods(now=now)),
         ("escalations", lambda: escalation.take_due_steps(now=now)),
         ("audit", lambda: audit_when_due(now=now)),
         ("messages", lambda: deliver_messages(owner=owner, now=now)),

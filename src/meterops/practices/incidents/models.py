@@ -20,6 +20,8 @@ class Incident(models.Model):
     situation_at = models.DateTimeField(null=True)
     """The newest change of the situation taken in; older ones that arrive late are not."""
     alarm_id = models.BigIntegerField(null=True, unique=True)
+    flood_id = models.CharField(max_length=36, null=True, unique=True)
+    """The flood of alarms it was opened from: its members are the flood's, wherever they hang, and `scope` is empty."""
     tree = models.CharField(max_length=15, blank=True)
     node_id = models.BigIntegerField()
     node_mrid = models.CharField(max_length=100)

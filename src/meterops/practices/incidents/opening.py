@@ -4,14 +4,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
+import numpy as np
 from django.db import IntegrityError, transaction
+from numpy.typing import NDArray
 
 from meterops.fleet.headend.api import meter_sets
 from meterops.fleet.inventory import api as inventory
 from meterops.kernel import facts
 from meterops.kernel.actor import Actor, process_actor
+from meterops.practices.events import api as events
 from meterops.practices.incidents import escalation, messages
-from meterops.practices.incidents.assessment import assess, keep_history, members_of
+from meterops.practices.incidents.assessment import NOBODY, assess, keep_history, members_of
 from meterops.practices.incidents.configuration import configuration
 from meterops.practices.incidents.events import IncidentOpened
 from meterops.practices.incidents.lifecycle import OPEN_STATES, IncidentKind, IncidentState
@@ -20,6 +23,9 @@ from meterops.practices.incidents.planned import planned_until
 from meterops.practices.incidents.timeline import EntryKind, note
 
 ENGINE = process_actor("incidents")
+
+_AROUND = ("lv_feeder_id", "transformer_id", "feeder_id", "substation_id")
+"""Where meters may hang in the grid, from narrow to wide."""
 
 _NODE_WORDS = {
     inventory.ItemKind.SUBSTATION: "Substation",
@@ -35,6 +41,7 @@ _NODE_WORDS = {
 _KIND_WORDS = {
     IncidentKind.OUTAGE: "without supply",
     IncidentKind.COMMUNICATION: "without contact",
+    IncidentKind.SAFETY: "with safety alarms",
     IncidentKind.PHASE: "with phase {phases} missing",
 }
 
@@ -151,6 +158,57 @@ def open_from_alarm(
         return Incident.objects.get(alarm_id=alarm_id)
 
 
+def open_from_flood(flood: events.FloodView, *, at: datetime) -> Incident:
+    """The incident of safety alarms that came too many for one each, opened if there is none."""
+    found = Incident.objects.filter(flood_id=flood.id).first()
+    if found is not None:
+        return found
+    incident = Incident(
+        kind=IncidentKind.SAFETY, flood_id=flood.id, started_at=flood.started_at, opened_at=at, expected=flood.alarms
+    )
+    ids = take_flood(incident, flood)
+    try:
+        with transaction.atomic():
+            wanted = inventory.EndDeviceFilter(ids=tuple(ids) or NOBODY)
+            return _open(incident, wanted, at=at, actor=ENGINE, severity=flood.severity, members=ids)
+    except IntegrityError:
+        return Incident.objects.get(flood_id=flood.id)
+
+
+def take_flood(incident: Incident, flood: events.FloodView) -> list[int]:
+    """Set an incident's counts, place, title and members by its flood as it is now. Returns the members.
+
+    What was merged into it stays, and what was split off does not come back.
+    """
+    ids = events.meters_of_flood(flood.id)
+    if incident.pk is not None:
+        ids = np.union1d(ids, meter_sets.unpack(incident.members_at_open).astype(np.int64))
+        for packed in incident.split_into.values_list("members_at_open", flat=True):
+            ids = np.setdiff1d(ids, meter_sets.unpack(packed))
+    incident.heard = flood.alarms
+    incident.expected = len(ids)
+    node = _lowest_around(ids)
+    if node is not None:
+        place(incident, node.id, node.mrid, inventory.Tree.ELECTRICAL)
+    else:
+        incident.node_id, incident.node_mrid, incident.node_kind = 0, "", ""
+        incident.node_name, incident.area_id, incident.area_name = "several places", 0, ""
+    incident.title = f"{flood.words}, {len(ids):,} meters, {incident.node_name}"[:200]
+    members: list[int] = ids.tolist()
+    incident.members_at_open = meter_sets.pack(members)
+    return members
+
+
+def _lowest_around(ids: NDArray[np.int64]) -> inventory.ItemView | None:
+    """The lowest node of the grid that all of some meters hang below; None where there is none."""
+    places = inventory.columns_of_end_devices(_AROUND, inventory.EndDeviceFilter(ids=tuple(ids.tolist()) or NOBODY))
+    for level in _AROUND:
+        nodes = np.unique(places[level])
+        if len(nodes) == 1 and nodes[0]:
+            return inventory.list_items([int(nodes[0])]).get(int(nodes[0]))
+    return None
+
+
 def open_part(
     parent: Incident, *, node_id: int, node_mrid: str, meters: Iterable[int], at: datetime, actor: Actor
 ) -> Incident:
@@ -163,7 +221,7 @@ def open_part(
         confidence=parent.confidence,
         power_score=parent.power_score,
         communication_score=parent.communication_score,
-        next_look_at=at + configuration().restoration.look_every,
+        next_look_at=None if parent.kind == IncidentKind.SAFETY else at + configuration().restoration.look_every,
     )
     place(incident, node_id, node_mrid, parent.tree)
     members = sorted(set(meters))
@@ -212,7 +270,7 @@ def _open(
     incident.planned_until = planned_until(incident.node_id, incident.tree if incident.node_kind else "", at)
     incident.is_planned = incident.planned_until is not None
     incident.state = IncidentState.NEW
-    incident.scope = wanted.as_dict()
+    incident.scope = {} if incident.flood_id else wanted.as_dict()
     incident.members_at_open = meter_sets.pack(found.ids.tolist() if members is None else members)
     assess(incident, found, now=at, config=config)
     incident.save()
@@ -244,6 +302,8 @@ def _open(
 def _why(incident: Incident, severity: str) -> str:
     if incident.is_planned:
         return f"Opened at P{incident.priority} under planned work that ends {incident.planned_until:%Y-%m-%d %H:%M}Z."
+    if incident.flood_id:
+        return f"Opened at P{incident.priority}: so many meters say so that they are one incident ({severity.lower()})."
     if incident.kind == IncidentKind.SAFETY:
         return f"Opened at P{incident.priority} for a safety alarm{f' ({severity.lower()})' if severity else ''}."
     score = (

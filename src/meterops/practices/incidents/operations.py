@@ -288,7 +288,8 @@ def reopen(incident: Incident, reason: str, *, actor: Actor, at: datetime) -> No
     incident.restored_meters, incident.nested = 0, []
     if incident.cleared_at is not None:
         incident.cleared_at = at  # what answered before does not prove what comes now
-        incident.next_look_at = at + configuration().restoration.first_look_after
+        if incident.kind != IncidentKind.SAFETY:  # no answer proves that a cover is on
+            incident.next_look_at = at + configuration().restoration.first_look_after
     incident.save()
     note(incident, EntryKind.STATE, f"Reopened: {reason}", actor=actor, at=at, data={"state": incident.state})
     reassess(incident, now=at, actor=actor)

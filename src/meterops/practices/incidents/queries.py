@@ -233,6 +233,7 @@ class IncidentView:
     pending_until: datetime | None
     resolution: str
     alarm_id: int | None
+    flood_id: str | None
     parent: int | None
     split_from: int | None
     children: tuple[IncidentRow, ...]
@@ -480,6 +481,7 @@ def get_incident(number: int) -> IncidentView:
         pending_until=row.pending_until,
         resolution=row.resolution,
         alarm_id=row.alarm_id,
+        flood_id=row.flood_id,
         parent=row.parent_id,
         split_from=row.split_from_id,
         children=tuple(_rows(children)),

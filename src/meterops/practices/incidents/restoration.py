@@ -196,7 +196,7 @@ def _open_nested(incident: Incident, dark: list[Dark], now: datetime) -> None:
     incident.nested = told
     incident.save(update_fields=["nested"])
     for one in dark:
-        if Incident.objects.filter(node_id=one.node_id, state__in=OPEN_STATES).exists():
+        if Incident.objects.filter(node_id=one.node_id, kind=incident.kind, state__in=OPEN_STATES).exists():
             continue
         part = open_part(
             incident, node_id=one.node_id, node_mrid=one.mrid, meters=one.meters.tolist(), at=now, actor=ENGINE
