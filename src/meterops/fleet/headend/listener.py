@@ -2,18 +2,19 @@
 
 Everything that arrives is kept: decoded, as readings and events of the meter whose title or serial it carries; undecodable or
 from nobody known, as a notification row that says why. A peer that sends garbage or nothing costs one connection until its time
-is up. Nothing here raises on bad input; what is dropped is counted.
+is up, or until another one wants its place. Nothing here raises on bad input; what is dropped is counted.
 """
 
 import asyncio
 import logging
 import os
+import resource
 import socket
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from meterops.fleet.headend.push import PushDesk, PushFrame
 from meterops.fleet.headend.spool import FrameSpool
@@ -25,6 +26,8 @@ from meterops.protocols.dlms.errors import DlmsError
 from meterops.protocols.dlms.framing import PushReceiver
 
 log = logging.getLogger(__name__)
+FILES_BESIDES: Final = 500
+"""Files that are no connections: those of the lake, the spool, the state store, and what the process was started with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,15 @@ class Listener:
         self._desk = PushDesk(lake)
         self._spool = FrameSpool(spool)
         self._frames: list[PushFrame] = []
-        self._connections = 0
+        self._streams: dict[_Stream, None] = {}
+        self._room = self.settings.connections
         self._started_at = utc_now()
         self.ready = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set; what has arrived by then is made durable first."""
         await asyncio.to_thread(self._take_over)
+        self._room = _room_for(self.settings.connections)
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Stream(self), self._host, self.port, backlog=4096)
         self.port = server.sockets[0].getsockname()[1]
@@ -89,17 +94,32 @@ class Listener:
             await self._flush()
             await asyncio.to_thread(beats.farewell, process=self._name)
 
-    def admit(self) -> bool:
-        """Whether another connection fits."""
-        if self._connections >= self.settings.connections:
-            self.figures.dropped["too many connections"] += 1
-            return False
-        self._connections += 1
-        return True
+    @property
+    def connections(self) -> int:
+        """Those that are open now."""
+        return len(self._streams)
 
-    def leave(self) -> None:
+    def admit(self, stream: "_Stream") -> None:
+        """Take a connection in. Where none fits any more, the one that has been silent longest gives way.
+
+        A meter says what it has to say at once, so whoever holds connections open costs others, not the meters.
+        """
+        if len(self._streams) >= self._room:
+            self.figures.dropped["too many connections"] += 1
+            longest = next(iter(self._streams))
+            self.leave(longest)
+            longest.give_way()
+        self._streams[stream] = None
+
+    def heard(self, stream: "_Stream") -> None:
+        """A connection brought something: all others have been silent longer."""
+        if stream in self._streams:
+            del self._streams[stream]
+            self._streams[stream] = None
+
+    def leave(self, stream: "_Stream") -> None:
         """A connection is gone."""
-        self._connections -= 1
+        self._streams.pop(stream, None)
 
     def take(self, frame: PushFrame) -> None:
         """Accept an APDU: from here on the death of this process does not lose it, and the next flush stores it."""
@@ -144,22 +164,21 @@ class Listener:
 
     async def _beat_for_ever(self) -> None:
         while True:
-            status = {
-                "port": self.port,
-                "connections": self._connections,
-                "frames_total": self.figures.frames,
-                "dropped": dict(self.figures.dropped),
-                "unspooled": self.figures.unspooled,
-            }
-            await asyncio.to_thread(
-                beats.beat,
-                process=self._name,
-                role="listener",
-                started_at=self._started_at,
-                now=utc_now(),
-                status=status,
-            )
+            try:
+                await asyncio.to_thread(self._beat)
+            except Exception:
+                log.exception("the listener could not report itself; it is tried again")
             await asyncio.sleep(2)
+
+    def _beat(self) -> None:
+        status = {
+            "port": self.port,
+            "connections": self.connections,
+            "frames_total": self.figures.frames,
+            "dropped": dict(self.figures.dropped),
+            "unspooled": self.figures.unspooled,
+        }
+        beats.beat(process=self._name, role="listener", started_at=self._started_at, now=utc_now(), status=status)
 
 
 class _Stream(asyncio.Protocol):
@@ -170,23 +189,20 @@ class _Stream(asyncio.Protocol):
         self._receiver = PushReceiver()
         self._blocks = flows.PushReassembly()
         self._transport: asyncio.Transport | None = None
-        self._admitted = False
         self._peer = ""
         self._timers: list[asyncio.TimerHandle] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._admitted = self._listener.admit()
-        if not self._admitted:
-            self._transport.abort()
-            return
+        self._listener.admit(self)
         self._peer = _peer_name(transport.get_extra_info("peername"))
         self._start_timers()
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport
-        if transport is None or not self._admitted:
+        if transport is None:
             return
+        self._listener.heard(self)
         self._restart_idle_timer()
         try:
             whole = [done for apdu in self._receiver.feed(data) if (done := self._blocks.feed(apdu)) is not None]
@@ -201,8 +217,12 @@ class _Stream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in self._timers:
             timer.cancel()
-        if self._admitted:
-            self._listener.leave()
+        self._listener.leave(self)
+
+    def give_way(self) -> None:
+        """End, for another one."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _start_timers(self) -> None:
         loop, settings = asyncio.get_running_loop(), self._listener.settings
@@ -246,3 +266,20 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 def _peer_name(address: Any) -> str:
     return f"{address[0]}:{address[1]}" if isinstance(address, tuple) and len(address) >= 2 else str(address)
+
+
+def _room_for(connections: int) -> int:
+    """As many connections as the system lets this process hold, whose limit of open files is raised as far as it may be.
+
+    At the limit the system would turn meters away without a word, and nothing could be stored.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + FILES_BESIDES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    room = max(1, files - FILES_BESIDES)
+    if room < connections:
+        log.warning("the system allows %d open files: %d connections fit, not %d", files, room, connections)
+    return room
