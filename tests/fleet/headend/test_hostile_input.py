@@ -6,8 +6,9 @@ import asyncio
 import os
 import socket
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,7 +47,7 @@ class Desk:
 
 @asynccontextmanager
 async def listening(lake: telemetry.Lake, **words: float) -> AsyncIterator[tuple[Listener, Desk]]:
-    spool = Path(lake.config.folder) / "spool"
+    spool = Path(tempfile.mkdtemp(dir=lake.config.folder))
     listener = Listener(lake, host="127.0.0.1", port=0, spool=spool, settings=ListenerSettings(flush_s=0.05, **words))  # type: ignore[arg-type]
     listener._desk = desk = Desk()  # type: ignore[assignment]
     stop = asyncio.Event()
@@ -61,9 +62,11 @@ async def listening(lake: telemetry.Lake, **words: float) -> AsyncIterator[tuple
             await running
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> telemetry.Lake:
-    return telemetry.Lake(telemetry.LakeConfig(folder=str(tmp_path / "lake")))
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[telemetry.Lake]:
+    lake = telemetry.Lake(telemetry.LakeConfig(folder=str(tmp_path_factory.mktemp("lake"))))
+    yield lake
+    lake.close()
 
 
 async def send(port: int, *pieces: bytes, pause: float = 0.0) -> None:
@@ -111,6 +114,44 @@ async def test_an_impossible_length_holds_no_memory(lake: telemetry.Lake) -> Non
     async with listening(lake, idle_timeout_s=0.5) as (listener, _):
         await send(listener.port, bytes.fromhex("000100010001FFFF"), *([b"\x00" * 60_000] * 3))
         await until(lambda: listener.connections == 0)
+
+
+async def test_frames_that_begin_and_never_end_hold_little_memory_together(lake: telemetry.Lake) -> None:
+    begun = bytes.fromhex("000100010001FFFF") + b"\x00" * 60_000
+    async with listening(lake, octets_unfinished_at_most=1_000_000) as (listener, desk):
+        links = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(30)]
+        for _, writer in links:
+            writer.write(begun)
+        await until(lambda: listener.figures.dropped["unfinished frame (too many at once)"] >= 14)
+        await until(lambda: 0 < listener.unfinished_octets <= 1_000_000)
+        await send(listener.port, framed(PLAIN_PUSH))
+        await until(lambda: desk.frames)
+        for _, writer in links:
+            writer.close()
+        await until(lambda: listener.unfinished_octets == 0 and listener.connections == 0)
+        ends = {reason: count for reason, count in listener.figures.dropped.items() if reason.startswith("unfinished")}
+        assert sum(ends.values()) == 30, ends
+
+
+async def test_blocks_of_a_push_that_never_ends_count_as_well(lake: telemetry.Lake) -> None:
+    block = bytes.fromhex("E0000001000082") + (20_000).to_bytes(2, "big") + b"\x00" * 20_000
+    async with listening(lake) as (listener, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(framed(block))
+        await until(lambda: listener.unfinished_octets == 20_000)
+        writer.close()
+        await until(lambda: listener.figures.dropped["unfinished frame (closed)"] == 1)
+        assert listener.unfinished_octets == 0
+
+
+async def test_what_waits_for_the_store_is_bounded_in_octets(lake: telemetry.Lake) -> None:
+    async with listening(lake, octets_held_at_most=100_000) as (listener, desk):
+        large = framed(b"\xff" * 60_000)
+        await send(listener.port, large, large, large)
+        await until(lambda: listener.figures.dropped["the store is too slow"] == 2)
+        await until(lambda: desk.frames)
+        await send(listener.port, large)
+        await until(lambda: len(desk.frames) == 2)
 
 
 HALF_OPEN = """

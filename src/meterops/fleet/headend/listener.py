@@ -39,6 +39,10 @@ class ListenerSettings:
     connection_timeout_s: float = 120.0
     flush_s: float = 1.0
     frames_held_at_most: int = 200_000
+    octets_held_at_most: int = 256_000_000
+    """Of frames that wait for the store."""
+    octets_unfinished_at_most: int = 64_000_000
+    """Of frames that have begun, all connections together; most meters send theirs in one piece and hold none."""
 
 
 @dataclass(slots=True)
@@ -67,6 +71,8 @@ class Listener:
         self._desk = PushDesk(lake)
         self._spool = FrameSpool(spool)
         self._frames: list[PushFrame] = []
+        self._held_frames = self._held_octets = 0
+        self.unfinished_octets = 0
         self._streams: dict[_Stream, None] = {}
         self._room = self.settings.connections
         self._started_at = utc_now()
@@ -108,7 +114,7 @@ class Listener:
             self.figures.dropped["too many connections"] += 1
             longest = next(iter(self._streams))
             self.leave(longest)
-            longest.give_way()
+            longest.end("gave way")
         self._streams[stream] = None
 
     def heard(self, stream: "_Stream") -> None:
@@ -123,11 +129,15 @@ class Listener:
 
     def take(self, frame: PushFrame) -> None:
         """Accept an APDU: from here on the death of this process does not lose it, and the next flush stores it."""
-        if len(self._frames) >= self.settings.frames_held_at_most:
+        size = len(frame.apdu)
+        settings = self.settings
+        if self._held_frames >= settings.frames_held_at_most or self._held_octets + size > settings.octets_held_at_most:
             self.figures.dropped["the store is too slow"] += 1
             return
+        self._held_frames += 1
+        self._held_octets += size
         self.figures.frames += 1
-        self.figures.bytes += len(frame.apdu)
+        self.figures.bytes += size
         try:
             self._spool.write(frame)
         except OSError as error:  # it is still held in memory, and stored within a second
@@ -160,24 +170,28 @@ class Listener:
             self._frames[:0] = frames
             raise
         self._spool.drop_turned()
+        self._held_frames -= len(frames)
+        self._held_octets -= sum(len(frame.apdu) for frame in frames)
         self.figures.dropped.update(dropped)
 
     async def _beat_for_ever(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._beat)
+                await asyncio.to_thread(self._beat, self._status())
             except Exception:
                 log.exception("the listener could not report itself; it is tried again")
             await asyncio.sleep(2)
 
-    def _beat(self) -> None:
-        status = {
+    def _status(self) -> dict[str, Any]:
+        return {
             "port": self.port,
             "connections": self.connections,
             "frames_total": self.figures.frames,
             "dropped": dict(self.figures.dropped),
             "unspooled": self.figures.unspooled,
         }
+
+    def _beat(self, status: dict[str, Any]) -> None:
         beats.beat(process=self._name, role="listener", started_at=self._started_at, now=utc_now(), status=status)
 
 
@@ -190,6 +204,8 @@ class _Stream(asyncio.Protocol):
         self._blocks = flows.PushReassembly()
         self._transport: asyncio.Transport | None = None
         self._peer = ""
+        self._unfinished = 0
+        self._end = "closed"
         self._timers: list[asyncio.TimerHandle] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -209,38 +225,45 @@ class _Stream(asyncio.Protocol):
         except DlmsError as error:
             self._listener.figures.dropped["broken framing"] += 1
             self._listener.take(PushFrame(data[:2048], "tcp", self._peer, time.time(), fault=str(error)))
+            self._hold(0)
             transport.abort()
             return
         for apdu in whole:
             self._listener.take(PushFrame(apdu, "tcp", self._peer, time.time()))
+        self._hold(self._receiver.pending + self._blocks.pending)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in self._timers:
             timer.cancel()
+        if self._unfinished:
+            self._listener.figures.dropped[f"unfinished frame ({self._end})"] += 1
+            self._hold(0)
         self._listener.leave(self)
 
-    def give_way(self) -> None:
-        """End, for another one."""
+    def end(self, reason: str) -> None:
+        """Break the connection off."""
+        self._end = reason
         if self._transport is not None:
             self._transport.abort()
+
+    def _hold(self, octets: int) -> None:
+        """Keep account of what has begun; what would be too much for all connections together goes."""
+        self._listener.unfinished_octets += octets - self._unfinished
+        self._unfinished = octets
+        if octets and self._listener.unfinished_octets > self._listener.settings.octets_unfinished_at_most:
+            self.end("too many at once")
 
     def _start_timers(self) -> None:
         loop, settings = asyncio.get_running_loop(), self._listener.settings
         self._timers = [
-            loop.call_later(settings.idle_timeout_s, self._time_is_up, "idle"),
-            loop.call_later(settings.connection_timeout_s, self._time_is_up, "too long"),
+            loop.call_later(settings.idle_timeout_s, self.end, "idle"),
+            loop.call_later(settings.connection_timeout_s, self.end, "too long"),
         ]
 
     def _restart_idle_timer(self) -> None:
         self._timers[0].cancel()
         loop = asyncio.get_running_loop()
-        self._timers[0] = loop.call_later(self._listener.settings.idle_timeout_s, self._time_is_up, "idle")
-
-    def _time_is_up(self, reason: str) -> None:
-        if self._receiver.pending:
-            self._listener.figures.dropped[f"unfinished frame ({reason})"] += 1
-        if self._transport is not None:
-            self._transport.abort()
+        self._timers[0] = loop.call_later(self._listener.settings.idle_timeout_s, self.end, "idle")
 
 
 class _Datagrams(asyncio.DatagramProtocol):

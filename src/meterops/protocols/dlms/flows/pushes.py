@@ -96,6 +96,11 @@ class PushReassembly:
     def __init__(self) -> None:
         self._assembly: BlockAssembly | None = None
 
+    @property
+    def pending(self) -> int:
+        """Octets of a push of which blocks are missing."""
+        return 0 if self._assembly is None else self._assembly.size
+
     def feed(self, apdu: bytes) -> bytes | None:
         """Take an APDU; return one that is complete, or None while blocks are missing."""
         if apdu[:1] != bytes((GENERAL_BLOCK_TRANSFER,)):

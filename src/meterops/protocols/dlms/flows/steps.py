@@ -132,6 +132,11 @@ class BlockAssembly:
         self.expected = number % 0xFFFF + 1
         self.is_complete = block.last
 
+    @property
+    def size(self) -> int:
+        """Octets that the blocks so far have carried."""
+        return self._size
+
     def wait(self) -> None:
         """Count a block out of order, or one that did not come in time."""
         self._idle += 1
