@@ -17,13 +17,15 @@ class ColumnsNotValid(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LakeTable:
-    """A table: its columns as given (name, Arrow type), what its day is taken from, and how its files are sorted."""
+    """A table: its columns as given (name, Arrow type), what its day is taken from, and how the rows of a commit are sorted."""
 
     name: str
     columns: tuple[tuple[str, pa.DataType], ...]
     day_from: str
     sorted_by: tuple[str, ...]
     optional: frozenset[str] = frozenset()
+    is_log: bool = False
+    """Read row after row by `tail`: merging its files must leave the rows' numbers alone, so it does not sort them anew."""
 
     @property
     def create(self) -> str:
@@ -80,6 +82,7 @@ TABLES: dict[str, LakeTable] = {
             ),
             day_from="received_at",
             sorted_by=("end_device_id", "occurred_at"),
+            is_log=True,
         ),
         LakeTable(
             "sessions",
@@ -104,6 +107,7 @@ TABLES: dict[str, LakeTable] = {
             day_from="started_at",
             sorted_by=("end_device_id", "started_at"),
             optional=frozenset({"clock_drift_ms"}),
+            is_log=True,
         ),
         LakeTable(
             "notifications",

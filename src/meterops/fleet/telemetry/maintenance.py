@@ -24,12 +24,14 @@ class LakeFinding:
 
 
 def maintain(lake: Lake, *, now: datetime) -> None:
-    """Merge adjacent files, expire snapshots nobody reads any more, and delete files that no snapshot needs.
+    """Write what waits in the catalog to files, merge adjacent files, expire snapshots nobody reads any more, and delete old files.
 
+    A commit of a few rows goes into the catalog itself, and stays there for ever if nobody flushes it.
     Each step takes the write lock by itself, so that workers get their turn in between.
     """
     expire = _stamp(now - SNAPSHOTS_KEPT)
     steps = (
+        "CALL ducklake_flush_inlined_data('lake')",
         f"CALL ducklake_merge_adjacent_files('lake', max_compacted_files => {MERGE_LIMIT})",
         f"CALL ducklake_expire_snapshots('lake', older_than => TIMESTAMP '{expire}')",
         f"CALL ducklake_cleanup_old_files('lake', older_than => TIMESTAMP '{_stamp(now - FILES_KEPT)}')",

@@ -6,7 +6,7 @@ Times in the lake are UTC without a zone; here they are aware. Values are in tho
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,6 +267,10 @@ _SESSION_COLUMNS = (
 )
 
 
+_LOOKS_BACK_DAYS: Final = (1, 7, None)
+"""The newest sessions are looked for in the newest days first: mostly those suffice, and a meter's lie all over a day's files."""
+
+
 def list_sessions(
     lake: Lake,
     *,
@@ -292,11 +296,17 @@ def list_sessions(
             parameters.append(value)
     if succeeded is not None:
         where.append("outcome = 0" if succeeded else "outcome <> 0")
-    sql = (
-        f"SELECT DISTINCT {_SESSION_COLUMNS} FROM lake.sessions WHERE {' AND '.join(where)} "  # noqa: S608  constants
-        "ORDER BY started_at DESC LIMIT ?"
-    )
-    rows = lake.query(sql, [*parameters, limit]).fetchall()
+    rows: list[tuple[Any, ...]] = []
+    newest = (before or datetime.now(UTC)).astimezone(UTC).date()
+    for days in _LOOKS_BACK_DAYS:
+        since = [] if days is None else [newest - timedelta(days=days)]
+        sql = (
+            f"SELECT DISTINCT {_SESSION_COLUMNS} FROM lake.sessions WHERE {' AND '.join(where)} "  # noqa: S608  constants
+            f"{'AND day >= ? ' if since else ''}ORDER BY started_at DESC LIMIT ?"
+        )
+        rows = lake.query(sql, [*parameters, *since, limit]).fetchall()
+        if len(rows) == limit:
+            break
     return [SessionRow(*(_told(value) for value in row)) for row in rows]
 
 

@@ -1,6 +1,7 @@
 """The lake as a log: what was appended after a place, for consumers that keep their own place.
 
-A row's number rises in the order of commits and survives the merging of files, so a place is one number a table.
+A row's number rises in the order of commits and survives the merging of files, for logs are not sorted anew then: a place is one
+number a table.
 """
 
 from dataclasses import dataclass
