@@ -33,6 +33,8 @@ from meterops.site.demo_setup import apply_shipment
 BEGAN = 20_600 * DAY_S + 12 * 3600.0
 METERS = 300
 ROUND_EVERY_S = 60
+ANSWERS = 6
+"""Of a session: one that does not arrive ends it."""
 Cause = tuple[str, str]
 """(kind, mRID of the node)."""
 
@@ -85,6 +87,13 @@ class Play:
         self._next_round = BEGAN + ROUND_EVERY_S
         self._heard_at = 0.0
         self._names: dict[bytes, str] = {}
+        self._dice = np.random.default_rng(seed)
+
+    def skip_to(self, seconds: float) -> None:
+        """Let pass what happens before, while nobody listens."""
+        self.now = BEGAN + seconds
+        self._perform()
+        self._next_round = self.now + ROUND_EVERY_S
 
     def until(self, seconds: float) -> None:
         """Let the play go on until so long after it began, a second at a time while anything happens."""
@@ -114,8 +123,9 @@ class Play:
     def _ask_everybody(self) -> None:
         """A reading round: who can be reached answers, the others have failed twice."""
         members = [self.fleet.find(address.host, address.port) for address in self.fleet.addresses]
-        reach = [self._server.behaviors.of(one.route, one.meter.serial).reach for one in members]
-        failed = np.array([one is not Reach.UP for one in reach])
+        behaviors = [self._server.behaviors.of(one.route, one.meter.serial) for one in members]
+        loss = np.array([1.0 if one.reach is not Reach.UP else one.answer_loss for one in behaviors])
+        failed = self._dice.random(len(loss)) < (1 - (1 - loss) ** ANSWERS) ** 2
         n, whole = len(failed), np.zeros(len(failed), np.int32)
         self.lake.append(
             sessions={
@@ -181,4 +191,9 @@ def _hides(other: Happening, one: Happening) -> bool:
 
 
 _ACTOR = process_actor("test")
-_KINDS = {ActKind.OUTAGE: "OUTAGE", ActKind.FUSE: "PHASE", ActKind.CONCENTRATOR_DOWN: "COMMUNICATION"}
+_KINDS = {
+    ActKind.OUTAGE: "OUTAGE",
+    ActKind.FUSE: "PHASE",
+    ActKind.CONCENTRATOR_DOWN: "COMMUNICATION",
+    ActKind.ROUTE_LOSS: "COMMUNICATION",
+}

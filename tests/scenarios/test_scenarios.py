@@ -11,6 +11,7 @@ from tests.scenarios.play import BEGAN, Play
 from meterops.kernel import facts
 from meterops.practices.events import api as events
 from meterops.practices.incidents import api as incidents
+from meterops.simulator.scenario import ActKind
 from meterops.site import wiring
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +59,21 @@ def test_what_is_said_is_what_happens(play: Play, until: float) -> None:
     queue = incidents.incident_queue(incidents.QueueFilter(states=tuple(incidents.IncidentState))).rows
     assert len(queue) == len(events.list_situations(state="")), "a situation is one incident"
     assert {(str(one.kind), play.named(one.node_mrid)) for one in queue} <= ever, "and none of what did not happen"
+
+
+@pytest.mark.parametrize("play", [("concentrator-failure", 23)], indirect=True)
+def test_a_route_that_loses_most_answers_is_without_contact_and_nobody_without_supply(play: Play) -> None:
+    lossy = next(one for one in play.script.happenings if one.act.kind is ActKind.ROUTE_LOSS)
+    began, ended = lossy.starts_at - BEGAN, (lossy.ends_at or 0.0) - BEGAN
+    play.skip_to(began - 20)
+    for moment in (began + 125, began + 600):
+        play.until(moment)
+        assert play.seen() == play.causes() == {("COMMUNICATION", play.named(lossy.where))}
+    play.skip_to(ended)
+    play.until(ended + 125)
+    assert play.seen() == play.causes() == set()
+    (incident,) = incidents.incident_queue(incidents.QueueFilter(states=tuple(incidents.IncidentState))).rows
+    assert (str(incident.kind), incident.expected) == ("COMMUNICATION", len(lossy.meters))
 
 
 @pytest.mark.parametrize("play", [("tamper", 23)], indirect=True)
