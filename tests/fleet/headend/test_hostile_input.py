@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -39,8 +40,11 @@ class Desk:
 
     def __init__(self) -> None:
         self.frames: list[PushFrame] = []
+        self.is_open = threading.Event()
+        self.is_open.set()
 
     def store(self, frames: list[PushFrame]) -> dict[str, int]:
+        self.is_open.wait(30)
         self.frames += frames
         return {}
 
@@ -144,14 +148,49 @@ async def test_blocks_of_a_push_that_never_ends_count_as_well(lake: telemetry.La
         assert listener.unfinished_octets == 0
 
 
-async def test_what_waits_for_the_store_is_bounded_in_octets(lake: telemetry.Lake) -> None:
+async def test_senders_wait_while_the_store_has_enough_to_do_and_nothing_of_theirs_is_lost(
+    lake: telemetry.Lake,
+) -> None:
     async with listening(lake, octets_held_at_most=100_000) as (listener, desk):
+        desk.is_open.clear()
         large = framed(b"\xff" * 60_000)
-        await send(listener.port, large, large, large)
-        await until(lambda: listener.figures.dropped["the store is too slow"] == 2)
+        for _ in range(20):
+            await send(listener.port, large)
+        await asyncio.sleep(0.2)
+        assert listener.held_octets == 2 * 60_000, "the second made it full"
+        desk.is_open.set()
+        await until(lambda: len(desk.frames) == 20)
+        assert not listener.figures.dropped
+        assert listener.held_octets == 0
+
+
+async def test_who_waits_in_vain_is_counted(lake: telemetry.Lake) -> None:
+    async with listening(lake, octets_held_at_most=1, connection_timeout_s=0.5, idle_timeout_s=0.1) as (listener, desk):
+        desk.is_open.clear()
+        links = [await asyncio.open_connection("127.0.0.1", listener.port) for _ in range(3)]
+        for _, writer in links:
+            writer.write(framed(PLAIN_PUSH))
+        await until(lambda: listener.connections == 0)
+        assert listener.figures.dropped == {"waited for the store (too long)": 3}
+        desk.is_open.set()
         await until(lambda: desk.frames)
-        await send(listener.port, large)
-        await until(lambda: len(desk.frames) == 2)
+        for _, writer in links:
+            writer.close()
+
+
+async def test_one_connection_fills_nobody_elses_place(lake: telemetry.Lake) -> None:
+    async with listening(lake, frames_a_connection=50, frames_held_at_most=100_000) as (listener, desk):
+        desk.is_open.clear()
+        one = asyncio.create_task(send(listener.port, *[framed(b"\xff" * 500) * 20] * 500))
+        await until(lambda: listener.figures.frames >= 50)
+        await asyncio.sleep(0.2)
+        assert listener.figures.frames < 2_000, "it waits after what was read at once"
+        await send(listener.port, framed(PLAIN_PUSH))
+        desk.is_open.set()
+        await until(lambda: any(frame.apdu == PLAIN_PUSH for frame in desk.frames))
+        await one
+        await until(lambda: len(desk.frames) == 10_001)
+        assert not listener.figures.dropped
 
 
 HALF_OPEN = """

@@ -38,9 +38,11 @@ class ListenerSettings:
     idle_timeout_s: float = 20.0
     connection_timeout_s: float = 120.0
     flush_s: float = 1.0
+    frames_a_connection: int = 5_000
+    """That one connection may bring between two flushes; it then waits, so that it fills nobody else's place."""
     frames_held_at_most: int = 200_000
+    """That wait for the store. Datagrams fill half of it only, for nobody can make their senders wait."""
     octets_held_at_most: int = 256_000_000
-    """Of frames that wait for the store."""
     octets_unfinished_at_most: int = 64_000_000
     """Of frames that have begun, all connections together; most meters send theirs in one piece and hold none."""
 
@@ -71,7 +73,9 @@ class Listener:
         self._desk = PushDesk(lake)
         self._spool = FrameSpool(spool)
         self._frames: list[PushFrame] = []
-        self._held_frames = self._held_octets = 0
+        self._held_frames = self.held_octets = 0
+        self._waiting: set[_Stream] = set()
+        self.flushes = 0
         self.unfinished_octets = 0
         self._streams: dict[_Stream, None] = {}
         self._room = self.settings.connections
@@ -116,6 +120,8 @@ class Listener:
             self.leave(longest)
             longest.end("gave way")
         self._streams[stream] = None
+        if self._is_full:
+            self.let_wait(stream)
 
     def heard(self, stream: "_Stream") -> None:
         """A connection brought something: all others have been silent longer."""
@@ -126,16 +132,32 @@ class Listener:
     def leave(self, stream: "_Stream") -> None:
         """A connection is gone."""
         self._streams.pop(stream, None)
+        self._waiting.discard(stream)
+
+    def let_wait(self, stream: "_Stream") -> None:
+        """Read nothing more of a connection before the next flush: what its sender has to say stays with the sender."""
+        if stream not in self._waiting and stream.pause():
+            self._waiting.add(stream)
+
+    def let_all_wait_if_full(self) -> None:
+        """No connection is read any more while the store has enough to do. What was read by then is taken."""
+        if self._is_full:
+            for stream in self._streams:
+                self.let_wait(stream)
+
+    @property
+    def _is_full(self) -> bool:
+        settings = self.settings
+        return self._held_frames >= settings.frames_held_at_most or self.held_octets >= settings.octets_held_at_most
 
     def take(self, frame: PushFrame) -> None:
         """Accept an APDU: from here on the death of this process does not lose it, and the next flush stores it."""
         size = len(frame.apdu)
-        settings = self.settings
-        if self._held_frames >= settings.frames_held_at_most or self._held_octets + size > settings.octets_held_at_most:
+        if frame.transport == "udp" and (self._is_full or 2 * self._held_frames >= self.settings.frames_held_at_most):
             self.figures.dropped["the store is too slow"] += 1
             return
         self._held_frames += 1
-        self._held_octets += size
+        self.held_octets += size
         self.figures.frames += 1
         self.figures.bytes += size
         try:
@@ -161,6 +183,7 @@ class Listener:
 
     async def _flush(self) -> None:
         frames, self._frames = self._frames, []
+        self.flushes += 1
         self._spool.turn()
         if not frames:
             return
@@ -171,8 +194,12 @@ class Listener:
             raise
         self._spool.drop_turned()
         self._held_frames -= len(frames)
-        self._held_octets -= sum(len(frame.apdu) for frame in frames)
+        self.held_octets -= sum(len(frame.apdu) for frame in frames)
         self.figures.dropped.update(dropped)
+        if not self._is_full:
+            waiting, self._waiting = self._waiting, set()
+            for stream in waiting:
+                stream.go_on()
 
     async def _beat_for_ever(self) -> None:
         while True:
@@ -205,14 +232,16 @@ class _Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._peer = ""
         self._unfinished = 0
+        self._brought = self._brought_at = 0
         self._end = "closed"
+        self._is_waiting = False
         self._timers: list[asyncio.TimerHandle] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._listener.admit(self)
         self._peer = _peer_name(transport.get_extra_info("peername"))
         self._start_timers()
+        self._listener.admit(self)
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport
@@ -230,6 +259,7 @@ class _Stream(asyncio.Protocol):
             return
         for apdu in whole:
             self._listener.take(PushFrame(apdu, "tcp", self._peer, time.time()))
+        self._keep_to_its_share(len(whole))
         self._hold(self._receiver.pending + self._blocks.pending)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -241,10 +271,37 @@ class _Stream(asyncio.Protocol):
         self._listener.leave(self)
 
     def end(self, reason: str) -> None:
-        """Break the connection off."""
+        """Break the connection off; what its sender still has to say is lost."""
         self._end = reason
+        if self._is_waiting:
+            self._listener.figures.dropped[f"waited for the store ({reason})"] += 1
         if self._transport is not None:
             self._transport.abort()
+
+    def pause(self) -> bool:
+        """Leave what comes with its sender. Returns whether there is somebody who can wait."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        self._transport.pause_reading()
+        self._timers[0].cancel()
+        self._is_waiting = True
+        return True
+
+    def go_on(self) -> None:
+        """Read again."""
+        self._is_waiting = False
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._restart_idle_timer()
+
+    def _keep_to_its_share(self, frames: int) -> None:
+        listener = self._listener
+        if self._brought_at != listener.flushes:
+            self._brought, self._brought_at = 0, listener.flushes
+        self._brought += frames
+        if self._brought >= listener.settings.frames_a_connection:
+            listener.let_wait(self)
+        listener.let_all_wait_if_full()
 
     def _hold(self, octets: int) -> None:
         """Keep account of what has begun; what would be too much for all connections together goes."""
