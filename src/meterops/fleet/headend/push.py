@@ -141,6 +141,7 @@ class PushDesk:
             return
         if len(self._senders) > SENDERS_KEPT:
             self._senders.clear()
+            wanted = list(needs_master)  # those of this batch that were known as well
         with_master = any(needs_master[title] for title in wanted)
         known = inventory.ids_by_system_title(wanted)
         keys = credentials.keys_of(known.values(), with_master=with_master)
