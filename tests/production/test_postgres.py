@@ -32,6 +32,7 @@ def address() -> Iterator[str]:
         yield found
 
 
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("place", STATE_TESTS)
 def test_the_state_store_holds_what_it_holds_on_sqlite(address: str, place: str) -> None:
     done = subprocess.run(
@@ -41,7 +42,7 @@ def test_the_state_store_holds_what_it_holds_on_sqlite(address: str, place: str)
         capture_output=True,
         text=True,
         check=False,
-        timeout=170,
+        timeout=400,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
