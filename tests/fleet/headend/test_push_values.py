@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterops.fleet.headend.push_values import ALARM_LOG, BodyReader, PushedValues
+from meterops.fleet.headend.sink import is_amount, is_code
 from meterops.protocols.dlms import axdr
 from meterops.protocols.dlms.apdu import Attribute
 from meterops.protocols.dlms.errors import DecodeError
@@ -28,6 +29,8 @@ def data_of(value: Any) -> axdr.Data:
             return axdr.octets(value)
         case str():
             return axdr.utf8_string(value)
+        case bool():
+            return axdr.boolean(value)
         case float():
             return axdr.float64(value)
         case int():
@@ -98,7 +101,8 @@ def test_an_event_notification_names_its_attribute() -> None:
 NATIVES = st.recursive(
     st.none()
     | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.booleans()
+    | st.floats()
     | st.binary(max_size=12)
     | st.text(max_size=6)
     | st.sampled_from([obis("1.0.1.8.0.255"), obis("0.0.97.98.0.255"), obis("0.0.96.11.2.255")]),
@@ -108,8 +112,12 @@ NATIVES = st.recursive(
 
 
 @given(NATIVES)
-def test_any_body_is_taken_apart_without_a_fault(body: Any) -> None:
-    take_apart(a_push(body))
+def test_any_body_is_taken_apart_into_what_columns_hold(body: Any) -> None:
+    found = take_apart(a_push(body))
+    assert all(is_code(code) for _, code in found.events)
+    assert all(is_amount(value) for _, value in found.registers)
+    assert found.identity.isprintable()
+    assert len(found.identity) <= 64
 
 
 LISTS = st.lists(st.sampled_from(["0.0.42.0.0.255", "1.0.1.8.0.255", "0.0.97.98.0.255", "0.0.96.11.1.255"]), max_size=4)

@@ -67,6 +67,25 @@ def test_files_of_the_living_are_left_alone_and_those_of_the_dead_taken_once(tmp
     assert len(list(tmp_path.glob("*.frames"))) == 1
 
 
+def test_a_lake_that_takes_nothing_costs_no_file_a_flush(tmp_path: Path) -> None:
+    spool = FrameSpool(tmp_path)
+    for number in range(9):
+        spool.write(frame(number))
+        spool.turn()
+    assert len(list(tmp_path.glob("*.frames"))) == 2
+    spool.drop_turned()
+    spool.write(frame(9))
+    (left,) = tmp_path.glob("*.frames")
+    assert list(decode_frames(left.read_bytes())) == [frame(number) for number in range(1, 10)]
+
+
+def test_a_folder_shared_with_a_process_of_the_same_number_is_no_trouble(tmp_path: Path) -> None:
+    one, other = FrameSpool(tmp_path), FrameSpool(tmp_path)
+    one.write(frame(1))
+    other.write(frame(2))
+    assert len(list(tmp_path.glob("*.frames"))) == 2
+
+
 def test_a_full_disk_is_said_and_costs_no_other_frame(tmp_path: Path) -> None:
     spool, size = FrameSpool(tmp_path), len(encode_frame(frame(1)))
     spool.write(frame(1))

@@ -2,6 +2,7 @@
 
 from meterops.fleet.headend.errors import ErrorClass
 from meterops.fleet.headend.session import PeerClosed, PeerTimeout, Unreachable
+from meterops.fleet.headend.sink import NotStorable
 from meterops.protocols.dlms.errors import (
     AssociationRefused,
     DecodeError,
@@ -47,7 +48,7 @@ def _class_of(error: BaseException) -> ErrorClass:
             return ErrorClass.REFUSED
         case DecodeError() | ProtocolError():
             return ErrorClass.PROTOCOL
-        case LookupError():
+        case LookupError() | NotStorable():
             return ErrorClass.DATA
         case _:
             return ErrorClass.INTERNAL

@@ -10,7 +10,7 @@ import numpy as np
 
 from meterops.fleet.credentials import api as credentials
 from meterops.fleet.headend.push_values import BodyReader, PushedValues
-from meterops.fleet.headend.sink import EventOrigin, Harvest
+from meterops.fleet.headend.sink import EventOrigin, Harvest, is_time
 from meterops.fleet.inventory import api as inventory
 from meterops.fleet.telemetry import api as telemetry
 from meterops.protocols.dlms import flows
@@ -179,7 +179,7 @@ class PushDesk:
                 one.frame, device, identity, "unprotected", "the meter has keys, so a plain push may be anybody's"
             )
             return
-        occurred = received if push.occurred_at_epoch is None else push.occurred_at_epoch
+        occurred = push.occurred_at_epoch if is_time(push.occurred_at_epoch) else received
         named, origin = "" if device else identity, int(EventOrigin.PUSHED)
         rows.harvest.events += [(device, named, log, code, occurred, received, origin) for log, code in values.events]
         if device:

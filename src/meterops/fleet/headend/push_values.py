@@ -1,11 +1,13 @@
 """What a pushed notification says, whatever form its body has: who it is from, registers, alarms and event codes."""
 
+import math
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Self
 
+from meterops.fleet.headend.sink import is_amount, is_code
 from meterops.fleet.telemetry.api import INTERVAL_OFFSET, READING_TYPES, ReadingType
 from meterops.protocols.dlms import axdr, flows
 from meterops.protocols.dlms.obis import Obis
@@ -16,6 +18,7 @@ ALARM_LOG: Final = 100
 _MOST_PAIRS: Final = 500
 _MOST_LISTS: Final = 32
 _LONG: Final = 0x80
+_LONGEST_IDENTITY: Final = 64
 _SEQUENCES: Final = (axdr.Tag.ARRAY, axdr.Tag.STRUCTURE)
 
 
@@ -186,12 +189,13 @@ def _sequence(body: list[Any]) -> Iterator[tuple[bytes, Any, int | None]]:
 
 def _take_identity(found: PushedValues, value: Any, _: int | None) -> None:
     if isinstance(value, bytes | str) and value:
-        found.identity = value if isinstance(value, str) else value.decode("ascii", "replace").strip("\x00 ")
+        text = value if isinstance(value, str) else value.decode("ascii", "replace")
+        found.identity = "".join(filter(str.isprintable, text))[:_LONGEST_IDENTITY].strip()
 
 
 def _take_alarms(found: PushedValues, value: Any, _: int | None) -> None:
-    if _is_number(value):
-        found.events += _alarm_bits(int(value) & 0xFFFF_FFFF)
+    if is_amount(value):
+        found.events += _alarm_bits(value & 0xFFFF_FFFF)
 
 
 @lru_cache(maxsize=1024)
@@ -201,7 +205,7 @@ def _alarm_bits(register: int) -> tuple[tuple[int, int], ...]:
 
 def _event_code(log: int) -> _Take:
     def take(found: PushedValues, value: Any, _: int | None) -> None:
-        if _is_number(value):
+        if is_code(value):
             found.events.append((log, int(value)))
 
     return take
@@ -209,14 +213,12 @@ def _event_code(log: int) -> _Take:
 
 def _register(kind: ReadingType) -> _Take:
     def take(found: PushedValues, value: Any, exponent: int | None) -> None:
-        if _is_number(value) and (exponent is not None or kind.cumulative):
-            found.registers.append((kind, round(value * 10.0 ** (3 + (exponent or 0)))))
+        if isinstance(value, int | float) and not isinstance(value, bool) and (exponent is not None or kind.cumulative):
+            thousandths = value * 10.0 ** (3 + (exponent or 0))
+            if math.isfinite(thousandths) and is_amount(amount := round(thousandths)):
+                found.registers.append((kind, amount))
 
     return take
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _octets(*texts: str) -> Iterator[bytes]:

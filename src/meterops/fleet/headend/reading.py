@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from meterops.fleet.headend.contents import Content
-from meterops.fleet.headend.sink import EventOrigin, Harvest
+from meterops.fleet.headend.sink import EventOrigin, Harvest, is_code, is_time
 from meterops.fleet.telemetry.api import (
     INTERVAL_OFFSET,
     READING_TYPES,
@@ -135,14 +135,14 @@ class MeterReading:
         """The stamp of the newest row read, None where there is none."""
         if self.profile is None or self.profile_layout is None or not self.profile.row_count:
             return None  # an answer without rows has no columns either
-        return max((t for t in self.profile.columns[self.profile_layout.clock] if t is not None), default=None)
+        return max(filter(is_time, self.profile.columns[self.profile_layout.clock]), default=None)
 
     def _store_profile(self, harvest: Harvest, meter: int) -> int | None:
         rows, layout = self.profile, self.profile_layout
         if rows is None or layout is None or not rows.row_count:
             return None
         at = rows.columns[layout.clock]
-        usable = [i for i, t in enumerate(at) if t is not None] if None in at else None
+        usable = None if all(map(is_time, at)) else [i for i, t in enumerate(at) if is_time(t)]
         times = list(at) if usable is None else [at[i] for i in usable]
         if not times:
             return None
@@ -187,8 +187,8 @@ def scaled(values: Sequence[Any], exponent: int) -> list[int]:
             return [int(value * factor) for value in values]
         divisor = 10**-exponent
         return [round(value / divisor) for value in values]
-    except TypeError as error:
-        raise LayoutMismatch("load profile: a value is no number") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LayoutMismatch("a value is no number") from error
 
 
 def read_meter(
@@ -257,7 +257,7 @@ def _read_events(a: ClientAssociation, wanted: Wanted, layout: MeterLayout, read
     for log in layout.event_logs:
         rows = yield from flows.read_profile(a, log.obis, wanted.events_from, wanted.now + 1)
         for row in rows.rows():
-            if row[0] is not None and len(row) > 1 and isinstance(row[1], int):
+            if is_time(row[0]) and len(row) > 1 and is_code(row[1]):
                 reading.events.append((log.number, row[1], row[0]))
     reading.events_until = max((occurred for _, _, occurred in reading.events), default=wanted.events_from)
 

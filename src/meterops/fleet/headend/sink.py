@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
 from meterops.fleet.headend.errors import ErrorClass
 from meterops.fleet.headend.route_runner import MeterTask
+
+
+def is_time(value: Any) -> TypeGuard[int]:
+    """Whether rows may have it as epoch seconds, 1970 to 2106: no meter means a later year, and few calendars show them all."""
+    return _is_whole(value) and 0 <= value < 2**32
+
+
+def is_code(value: Any) -> TypeGuard[int]:
+    """Whether an event may have it as its code."""
+    return _is_whole(value) and -(2**31) <= value < 2**31
+
+
+def is_amount(value: Any) -> TypeGuard[int]:
+    """Whether a reading may have it as thousandths of its unit."""
+    return _is_whole(value) and -(2**63) <= value < 2**63
+
+
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+class NotStorable(ValueError):
+    """A meter gave a value that no column of the lake holds; nothing of what was given with it is kept."""
 
 
 class EventOrigin(IntEnum):
@@ -66,8 +89,16 @@ class Harvest:
     settlements: list[Settlement] = field(default_factory=list)
 
     def add_column(self, meter: int, reading_type: int, at: list[int], values: list[int], quality: list[int]) -> None:
-        """Add n readings of one type: `at` in epoch seconds, `values` in thousandths of the type's unit."""
+        """Add n readings of one type: `at` in epoch seconds, `values` in thousandths of the type's unit.
+
+        Raises:
+            NotStorable: when one of them fits no column.
+        """
         count = len(at)
+        if count and not (is_time(min(at)) and is_time(max(at))):
+            raise NotStorable(f"a reading's time is not between 1970 and 2106: {min(at)} to {max(at)}")
+        if count and not (is_amount(min(values)) and is_amount(max(values))):
+            raise NotStorable(f"a value of reading type {reading_type} has more than 64 bits")
         self.meter.extend([meter] * count)
         self.reading_type.extend([reading_type] * count)
         self.at.extend(at)
@@ -75,18 +106,25 @@ class Harvest:
         self.quality.extend(quality)
 
     def add_reading(self, meter: int, reading_type: int, at: int, value: int, quality: int = 0) -> None:
-        """Add one reading."""
-        self.meter.append(meter)
-        self.reading_type.append(reading_type)
-        self.at.append(at)
-        self.value.append(value)
-        self.quality.append(quality)
+        """Add one reading; raises as `add_column` does."""
+        self.add_column(meter, reading_type, [at], [value], [quality])
 
     def add_event(
         self, meter: int, log: int, code: int, occurred: int, received: int, origin: EventOrigin, identity: str = ""
     ) -> None:
-        """Add an event, its times in epoch seconds; `identity` names the device where `meter` is 0."""
+        """Add an event, its times in epoch seconds; `identity` names the device where `meter` is 0.
+
+        Raises:
+            NotStorable: when its code or time fits no column.
+        """
+        if not (is_code(code) and is_time(occurred)):
+            raise NotStorable(f"event {code} of log {log} at {occurred} fits no column")
         self.events.append((meter, identity, log, code, occurred, received, int(origin)))
+
+    def take(self, other: Harvest) -> None:
+        """Add everything that another one holds."""
+        for name in _LISTS:
+            getattr(self, name).extend(getattr(other, name))
 
     @property
     def rows(self) -> int:
@@ -146,3 +184,6 @@ class Harvest:
             "attempt": np.array([s.attempt for s in self.sessions], dtype=np.int16),
             "clock_drift_ms": [s.clock_drift_ms for s in self.sessions],
         }
+
+
+_LISTS: Final = tuple(one.name for one in fields(Harvest))

@@ -45,13 +45,16 @@ class FrameSpool:
             raise OSError(f"{self._path}: a frame was written in part")
 
     def turn(self) -> None:
-        """Go on in another file: what was written so far is about to be stored."""
-        if self._file is not None:
+        """Go on in another file: what was written so far is about to be stored.
+
+        Not while an earlier file waits: a lake that takes nothing for an hour must not cost a file a second.
+        """
+        if self._file is not None and not self._turned:
             self._turned.append((self._path, self._file))
             self._file = None
 
     def drop_turned(self) -> None:
-        """Forget the files before the last turn: what they hold is in the lake."""
+        """Forget the files that were turned: what they hold is in the lake."""
         for path, file in self._turned:
             path.unlink(missing_ok=True)
             os.close(file)
@@ -73,7 +76,10 @@ class FrameSpool:
     def _open(self) -> int:
         while True:
             self._number += 1
-            file = self._create()
+            try:
+                file = self._create()
+            except FileExistsError:  # of another host or container that shares the folder
+                continue
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file).st_nlink:  # else a listener that was starting took it for an orphan
                 return file

@@ -22,9 +22,9 @@ from django.db import connection
 from meterops.fleet.headend.errors import ErrorClass
 from meterops.fleet.headend.ledger import LEASE, Ledger, Route
 from meterops.fleet.headend.meter_session import MeterVisit, Visitors, visit_meter
-from meterops.fleet.headend.reading import LayoutBook
+from meterops.fleet.headend.reading import LayoutBook, LayoutMismatch
 from meterops.fleet.headend.route_runner import ActiveJob, MeterTask, RouteRunner, jobs_in
-from meterops.fleet.headend.sink import Harvest, SessionRecord, Settlement
+from meterops.fleet.headend.sink import Harvest, NotStorable, SessionRecord, Settlement
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import beats
 from meterops.kernel.clock import utc_now
@@ -212,9 +212,14 @@ class Worker:
         return await self._in_store(lambda: self._ledger.more_counters(end_device_id, at_least, count))
 
     def _take_home(self, visit: MeterVisit) -> None:
-        task, error = visit.task, visit.error
-        before = self._harvest.rows
-        profile_until, events_until = visit.reading.store(self._harvest, task.meter, int(visit.started))
+        task = visit.task
+        mine, profile_until, events_until = Harvest(), None, None
+        try:
+            profile_until, events_until = visit.reading.store(mine, task.meter, int(visit.started))
+        except (NotStorable, LayoutMismatch) as refused:
+            mine = Harvest()
+            visit.fail(refused)
+        self._harvest.take(mine)
         self._harvest.sessions.append(
             SessionRecord(
                 end_device_id=task.meter,
@@ -227,14 +232,14 @@ class Worker:
                 bytes_received=visit.bytes_received,
                 apdus=visit.apdus,
                 round_trips=visit.round_trips,
-                error_class=error,
+                error_class=visit.error,
                 error_detail=visit.detail,
-                readings=self._harvest.rows - before,
+                readings=mine.rows,
                 attempt=task.attempt,
                 clock_drift_ms=visit.reading.clock_drift_ms,
             )
         )
-        self._harvest.settlements.append(Settlement(task, error, profile_until, events_until))
+        self._harvest.settlements.append(Settlement(task, visit.error, profile_until, events_until))
         for job in task.jobs:
             job.in_flight.discard(task.meter)
             job.unsettled.add(task.meter)
@@ -243,8 +248,8 @@ class Worker:
                     _log_fault
                 )
         self.figures.sessions += 1
-        self.figures.succeeded += error is None
-        self.figures.failed += error is not None
+        self.figures.succeeded += visit.error is None
+        self.figures.failed += visit.error is not None
         if self._harvest.rows >= self.settings.flush_rows or any(job.wants_results for job in task.jobs):
             self._flush_now.set()
         if not any(job.untried or job.in_flight for job in jobs_in(self._runners.values())):
