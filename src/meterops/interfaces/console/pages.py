@@ -1,6 +1,6 @@
 """What every page does the same way: sign-in, permissions, parts that refresh by themselves, pictures of refusals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from meterops.kernel.actor import Actor
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 Part = Callable[[], Mapping[str, Any]]
+_LONGEST_NUMBER = 12
 
 
 def signed_in(view: View[P]) -> View[P]:
@@ -85,6 +86,11 @@ def page(request: HttpRequest, folder: str, parts: Mapping[str, Part], **context
     for build in parts.values():
         context.update(build())
     return render(request, f"console/{folder}/page.html", context)
+
+
+def numbers_of(texts: Iterable[str], most: int) -> list[int]:
+    """The numbers of things among what an address or a form says, in its order, at most so many; what is none is passed over."""
+    return [int(one) for one in texts if one.isascii() and one.isdecimal() and len(one) < _LONGEST_NUMBER][:most]
 
 
 def notice(

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from meterops.fleet.inventory import api as inventory
-from meterops.interfaces.console.pages import may, signed_in
+from meterops.interfaces.console.pages import may, numbers_of, signed_in
 from meterops.practices.events import api as events
 from meterops.practices.incidents import api as incidents
 
@@ -70,7 +70,7 @@ class Candidate:
 
 def _merge(request: HttpRequest, incident: incidents.IncidentView) -> dict[str, Any]:
     row = incident.row
-    chosen = {int(one) for one in request.GET.getlist("with")[:MOST_MERGED] if one.isdecimal() and len(one) < 12}
+    chosen = set(numbers_of(request.GET.getlist("with"), MOST_MERGED))
     wanted = incidents.QueueFilter(states=incidents.OPEN_STATES)
     near = incidents.incident_queue(replace(wanted, area_id=row.area_id), size=CANDIDATES).rows
     far = incidents.incident_queue(wanted, size=CANDIDATES).rows

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from meterops.fleet.headend import api as headend
 from meterops.fleet.inventory import api as inventory
 from meterops.interfaces.console.local_days import parse_moment
-from meterops.interfaces.console.pages import actor_of, may, page, signed_in, user_of
+from meterops.interfaces.console.pages import actor_of, may, numbers_of, page, signed_in, user_of
 from meterops.interfaces.console.views.incident_asks import MAJOR, MERGE, MOST_MERGED, ORDERS, PLAN, SHELVE, WORK
 from meterops.interfaces.console.views.incident_asks import get as _get
 from meterops.interfaces.console.views.queue import escalate, wait
@@ -263,7 +263,7 @@ def _reason(request: HttpRequest) -> str:
 
 
 def _merge(request: HttpRequest, base: dict[str, Any]) -> None:
-    numbers = [int(one) for one in request.POST.getlist("with")[:MOST_MERGED] if one.isdecimal() and len(one) < 12]
+    numbers = numbers_of(request.POST.getlist("with"), MOST_MERGED)
     incidents.merge_incidents(
         into=base["number"], numbers=numbers, reason=_reason(request), actor=base["actor"], at=base["at"]
     )

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from meterops.fleet.inventory.csv_columns import escape
 from meterops.interfaces.console import saved_views
 from meterops.interfaces.console.fleet_state import HEALTH
-from meterops.interfaces.console.pages import actor_of, is_fragment, may, notice, page, signed_in, user_of
+from meterops.interfaces.console.pages import actor_of, is_fragment, may, notice, numbers_of, page, signed_in, user_of
 from meterops.kernel.clock import utc_now
 from meterops.kernel.refusal import Refusal
 from meterops.practices.events import api as events
@@ -165,8 +165,7 @@ def _rows(request: HttpRequest, asked: Asked, now: datetime) -> dict[str, object
 
 def _held(shown: str) -> dict[int, int]:
     """Numbers in the order of the list, each with its place."""
-    numbers = [int(one) for one in shown[:4000].split(",") if one.isascii() and one.isdecimal() and len(one) < 12]
-    return {number: place for place, number in enumerate(numbers[:MOST_AT_ONCE])}
+    return {number: place for place, number in enumerate(numbers_of(shown[:4000].split(","), MOST_AT_ONCE))}
 
 
 def _as_read(held: dict[int, int], wanted: incidents.QueueFilter) -> list[Row]:
@@ -294,7 +293,7 @@ def act(request: HttpRequest, what: str) -> HttpResponse:
 def _on_chosen(do: Callable[[HttpRequest, dict[str, Any]], None], words: str) -> Callable[[HttpRequest], HttpResponse]:
     def view(request: HttpRequest) -> HttpResponse:
         done, seen, refused = 0, 0, list[str]()
-        chosen = [int(one) for one in request.POST.getlist("id")[:MOST_AT_ONCE] if one.isdecimal() and len(one) < 12]
+        chosen = numbers_of(request.POST.getlist("id"), MOST_AT_ONCE)
         for number in chosen:
             try:
                 do(request, {"number": number, "actor": actor_of(request), "at": utc_now()})

@@ -244,6 +244,7 @@ class Correlator:
                 "planned": [asdict(one) for one in self._planned],
                 "arrivals": list(self._arrivals),
                 "noise": [self._gasps.noise, self._dark.noise, self._cut.noise],
+                "mute": self._gasps.mute,
                 "storm": self.is_storm,
                 "forgotten_at": self._forgotten_at,
                 "fed": self._fed,
@@ -273,6 +274,7 @@ class Correlator:
 
     def _take_told(self, told: dict[str, Any]) -> None:
         self._gasps.noise, self._dark.noise, self._cut.noise = told["noise"]
+        self._gasps.mute = told.get("mute", self.settings.least_mute)
         self.is_storm, self._forgotten_at, self._fed = told["storm"], told["forgotten_at"], told["fed"]
         self._arrivals.extend((at, count) for at, count in told["arrivals"])
         self._planned = [PlannedWork(**one) for one in told["planned"]]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from meterops.practices.events.correlation.topology import Places, TreeIndex
+from meterops.practices.events.correlation.topology import Places, TreeIndex, each_of
 
 Floats = NDArray[np.float64]
 
@@ -50,10 +50,7 @@ class PathGroups:
 
     def of(self, nodes: Places) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The groups of nodes, and for each the place of its node among those asked for."""
-        counts = self.first[nodes + 1] - self.first[nodes]
-        owner = np.repeat(np.arange(len(nodes)), counts)
-        offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return self.first[nodes][owner] + offset, owner
+        return each_of(self.first, nodes)
 
     def _add(self, column: Floats, leaves: Places, amounts: Floats) -> None:
         groups = self._of_leaf[leaves]

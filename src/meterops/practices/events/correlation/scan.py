@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from meterops.practices.events.correlation.paths import PathGroups, sum_by
 from meterops.practices.events.correlation.settings import CorrelationSettings
-from meterops.practices.events.correlation.topology import Places, TreeIndex
+from meterops.practices.events.correlation.topology import Places, TreeIndex, each_of
 
 Floats = NDArray[np.float64]
 _NOISE_STEP = 2.0
@@ -217,13 +217,10 @@ class RootScan:
 
     def _contradicted_by_child(self, nodes: Places) -> NDArray[np.bool_]:
         """Whether a child is far likelier to have supply than to be dark at the rate at which its dark siblings are heard."""
-        first, child = self.tree.first, self.tree.child
-        counts = first[nodes + 1] - first[nodes]
-        owner = np.repeat(np.arange(len(nodes)), counts)
+        each, owner = each_of(self.tree.first, nodes)
         if not len(owner):
             return np.zeros(len(nodes), bool)
-        offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-        children = child[first[nodes][owner] + offset]
+        children = self.tree.child[each]
         dark = self._dark_expected[nodes]
         rate = np.where(
             dark > 0,

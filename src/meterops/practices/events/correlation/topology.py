@@ -83,6 +83,14 @@ class TreeIndex:
         self.first = np.r_[0, np.cumsum(counts)]
 
 
+def each_of(first: NDArray[np.int64], nodes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where a node's entries are `first[v]:first[v + 1]`: the entries of nodes, and whose each is, as a place in `nodes`."""
+    counts = first[nodes + 1] - first[nodes]
+    owner = np.repeat(np.arange(len(nodes)), counts)
+    offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return first[nodes][owner] + offset, owner
+
+
 def _without_cycles(parent: Places) -> Places:
     """Nodes that no top is above get none: what a wrong file holds must not hang a process."""
     up = parent.astype(np.int32).copy()
