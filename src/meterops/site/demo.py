@@ -29,6 +29,10 @@ class PortIsTaken(Refusal):
     """A port that the demo needs is taken."""
 
 
+class ScenarioNotValid(Refusal):
+    """The demo cannot play this scenario."""
+
+
 @dataclass(frozen=True, slots=True)
 class Demo:
     """What `meterops demo` was asked for."""
@@ -46,6 +50,7 @@ class Demo:
         """Set up what is missing, start everything, wait for Ctrl-C. Returns the exit code."""
         console = Console(stderr=True)
         self._check_ports()
+        story = self._find_story()
         folder = self.folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["METEROPS_DATA_DIR"] = str(folder)
@@ -54,7 +59,7 @@ class Demo:
         with _step(console, "Preparing the state store"):
             open_state()
         password = self._prepare(console, folder)
-        return self._start(console, folder, password)
+        return self._start(console, folder, password, story)
 
     def _check_ports(self) -> None:
         for host, port, what in (
@@ -82,7 +87,16 @@ class Demo:
             make_schedules()
         return demo_password(folder, USER, draw=lambda: secrets.token_urlsafe(9))
 
-    def _start(self, console: Console, folder: Path, password: str) -> int:
+    def _find_story(self) -> str:
+        """What the scenario's file says of it; a misspelled one is refused before anything is set up."""
+        from meterops.simulator import api as simulator
+
+        try:
+            return simulator.find_scenario(self.scenario).description
+        except simulator.ScenarioRefused as error:
+            raise ScenarioNotValid(str(error)) from error
+
+    def _start(self, console: Console, folder: Path, password: str, story: str) -> int:
         from meterops.site.commands import add_processes
         from meterops.site.supervisor import Supervisor
 
@@ -109,7 +123,7 @@ class Demo:
         except BaseException:
             supervisor.stop()
             raise
-        console.print(_greeting(address, password, self.meters, folder))
+        console.print(_greeting(address, password, self.meters, folder, story))
         code = supervisor.run()
         console.print(f"Everything has stopped. `meterops demo --data {self.folder}` continues where it was.")
         return code
@@ -128,10 +142,11 @@ def _wait_until_answers(address: str, supervisor: "Supervisor") -> None:
     raise Refusal(f"The console did not answer within {READY_WITHIN_S:.0f} s; see the logs in {supervisor.logs}.")
 
 
-def _greeting(address: str, password: str, meters: int, folder: Path) -> Panel:
+def _greeting(address: str, password: str, meters: int, folder: Path, story: str) -> Panel:
     return Panel(
         f"[bold]{address}[/bold]   sign in as [bold]{USER}[/bold] with [bold]{password}[/bold]\n\n"
         f"{meters:,} simulated meters are being read over DLMS/COSEM (HLS5-GMAC, AES-128-GCM).\n"
+        f"What happens to them: {story}\n"
         f"In another terminal:\n  export METEROPS_DATA_DIR={_from_here(folder)}\n  {_from_here(Path(sys.argv[0]))} meters list\n"
         "Ctrl-C stops everything; the next start continues where it was.",
         title="Meterops demo",

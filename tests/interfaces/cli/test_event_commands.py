@@ -132,6 +132,21 @@ def test_alarms_are_listed_acknowledged_and_shelved(db: None) -> None:
     assert done == ["acknowledge alarms", "shelve alarms", "unshelve alarms"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("alarms", "list", "--severity", "loud"), "LOUD is none of"),
+        (("alarms", "list", "--type", "METER_COVER_REMOVD"), "perhaps METER_COVER_REMOVED"),
+        (("events", "--type", "NOPE"), "No event is called NOPE"),
+        (("pushes", "--outcome", "replayed"), "replayed is none of"),
+    ],
+)
+def test_a_misspelled_word_is_no_empty_list(db: None, words: tuple[str, ...], said: str) -> None:
+    refused = run(*words)
+    assert refused.exit_code == 3
+    assert said in refused.stderr
+
+
 def test_health_says_with_its_exit_code_that_there_is_a_flood(db: None) -> None:
     assert run("alarms", "health").exit_code == 0
     AlarmMinute.objects.create(minute_at=timezone.now().replace(second=0, microsecond=0), priority=2, shown=30)

@@ -57,6 +57,22 @@ def test_pushes_are_told_by_what_became_of_them(street: Plant) -> None:
     assert Caller().call("get", "/pushes/frames?outcome=replay").json() == []
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/alarms?severity=LOUD",
+        "/alarms?state=GONE",
+        "/alarms?type=NOPE",
+        "/events?type=NOPE",
+        "/pushes/frames?outcome=x",
+    ],
+)
+def test_a_misspelled_word_is_no_empty_list(street: Plant, path: str) -> None:
+    refused = Caller().call("get", path)
+    assert refused.status_code == 422, refused.json()
+    assert Caller().call("get", "/events?type=UNKNOWN_777").status_code == 200
+
+
 def test_alarms_come_page_by_page_each_once(street: Plant) -> None:
     caller, seen, after = Caller(), [], ""
     for _ in range(3):

@@ -45,6 +45,7 @@ from meterops.fleet.headend.refusals import (
     NothingSelected,
     OperationHasEnded,
     OperationUnknown,
+    OutcomeNotValid,
     ScheduleIsRunning,
     ScheduleNotValid,
     ScheduleUnknown,
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
         power_check_answers,
         request_power_check,
     )
-    from meterops.fleet.headend.push_report import ListenerView, PushOutcomeView, PushReport, push_report
+    from meterops.fleet.headend.push_report import ListenerView, PushOutcomeView, PushReport, check_outcome, push_report
     from meterops.fleet.headend.supply import (
         ANSWERS,
         PENDING,
@@ -88,6 +89,7 @@ __all__ = [
     "OperationState",
     "OperationUnknown",
     "OperationView",
+    "OutcomeNotValid",
     "PowerCheckAnswers",
     "PowerCheckView",
     "PushOutcomeView",
@@ -102,6 +104,7 @@ __all__ = [
     "Worker",
     "WorkerSettings",
     "cancel_operation",
+    "check_outcome",
     "delete_schedule",
     "end_operations",
     "error_counts",
@@ -148,6 +151,7 @@ _LOADED_LATE = {
     "ListenerView": "push_report",
     "PushOutcomeView": "push_report",
     "PushReport": "push_report",
+    "check_outcome": "push_report",
     "push_report": "push_report",
 }
 

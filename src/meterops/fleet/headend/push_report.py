@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from meterops.fleet.headend.refusals import OutcomeNotValid
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel import beats
 
@@ -20,6 +21,16 @@ _WORDS = {
     "weaker-protection": "protected too weakly",
     "unsupported": "protected in a way that is not supported",
 }
+
+
+def check_outcome(outcome: str) -> None:
+    """Do nothing for an outcome that frames may have, and for none.
+
+    Raises:
+        OutcomeNotValid: for a misspelled one, which is no empty list.
+    """
+    if outcome and outcome not in _WORDS:
+        raise OutcomeNotValid(f"{outcome[:60]} is none of {', '.join(_WORDS)}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ class ScheduleUnknown(Refusal):
     """There is no such schedule."""
 
 
+class OutcomeNotValid(Refusal):
+    """Nothing that is pushed has such an outcome."""
+
+
 class ScheduleIsRunning(Refusal):
     """Operations of the schedule are under way."""
 

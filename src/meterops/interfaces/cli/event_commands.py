@@ -49,6 +49,7 @@ def list_events(
     from meterops.practices.events import api as events
 
     now = timezone.now()
+    events.check_event_type(event_type)
     found = events.explore_events(
         end_device_id=inventory.get_end_device(meter).id if meter else None,
         code=code,
@@ -94,6 +95,7 @@ def show_pushes(
 
     now = timezone.now()
     if outcome:
+        headend.check_outcome(outcome)
         _print_frames(telemetry.list_notifications(telemetry.lake(), outcome=outcome, limit=limit), as_json=as_json)
         return
     report = headend.push_report(telemetry.lake(), since=now - timedelta(hours=since), now=now)
@@ -157,7 +159,7 @@ def list_alarms(
         end_device_id=inventory.get_end_device(meter).id if meter else None,
         is_security=True if security else None,
         shelved=None if cleared else shelved,
-    )
+    ).checked()
     page = events.list_alarms(wanted, limit=limit)
     if as_json:
         print_json(page)

@@ -64,6 +64,7 @@ def list_events(
     since = starts_at or until - timedelta(days=2)
     if since.tzinfo is None or until.tzinfo is None or since >= until:
         raise PeriodNotValid("A period has a time zone and ends after it starts.")
+    events.check_event_type(type)
     found = events.explore_events(
         end_device_id=inventory.get_end_device(meter).id if meter else None,
         code=code,
@@ -94,7 +95,7 @@ def list_alarms(
         end_device_id=inventory.get_end_device(meter).id if meter else None,
         is_security=security,
         shelved=shelved,
-    )
+    ).checked()
     return asdict(events.list_alarms(wanted, after=after, limit=limit))
 
 

@@ -240,6 +240,7 @@ def push_frames(
     request: HttpRequest, outcome: str = "", meter: str = "", limit: Annotated[int, Query(ge=1, le=10_000)] = 100
 ) -> list[dict[str, Any]]:
     """Newest first, whatever became of them; `payload` is the frame in hexadecimal."""
+    headend.check_outcome(outcome)
     device = get_device(meter).id if meter else None
     found = telemetry.list_notifications(telemetry.lake(), end_device_id=device, outcome=outcome, limit=limit)
     return [{**asdict(one), "payload": one.payload.hex()} for one in found]

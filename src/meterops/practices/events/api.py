@@ -26,6 +26,7 @@ from meterops.practices.events.queries import (
     alarm_counts,
     alarm_health,
     alarms_of_devices,
+    check_event_type,
     count_open_situations,
     daily_counters,
     describe_events,
@@ -51,6 +52,7 @@ from meterops.practices.events.refusals import (
     PlannedWorkUnknown,
     ShelvingNotValid,
     SituationUnknown,
+    WordNotValid,
 )
 from meterops.practices.events.rules import Flood
 
@@ -79,12 +81,14 @@ __all__ = [
     "SituationMembers",
     "SituationUnknown",
     "SituationView",
+    "WordNotValid",
     "acknowledge_alarms",
     "alarm_counts",
     "alarm_health",
     "alarms_of_devices",
     "cancel_planned_work",
     "catalogue",
+    "check_event_type",
     "count_open_situations",
     "daily_counters",
     "describe_events",

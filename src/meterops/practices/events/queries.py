@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from meterops.fleet.inventory import api as inventory
 from meterops.fleet.telemetry import api as telemetry
 from meterops.kernel.interval import Interval
-from meterops.practices.events.catalogue import ALARM_REGISTER, EventType, catalogue, family_of
+from meterops.practices.events.catalogue import ALARM_REGISTER, EventType, Severity, catalogue, family_of
 from meterops.practices.events.correlation import Correlator
 from meterops.practices.events.models import (
     Alarm,
@@ -28,8 +29,16 @@ from meterops.practices.events.models import (
     Situation,
     SituationState,
 )
-from meterops.practices.events.refusals import AlarmPageNotValid, AlarmUnknown, SituationUnknown
-from meterops.practices.events.rules import CHATTERS, WINDOW_S, Flood, find_flood
+from meterops.practices.events.refusals import AlarmPageNotValid, AlarmUnknown, SituationUnknown, WordNotValid
+from meterops.practices.events.rules import (
+    CHATTERS,
+    HEAD_END_TYPES,
+    SILENT_METER,
+    UNKNOWN_PREFIX,
+    WINDOW_S,
+    Flood,
+    find_flood,
+)
 
 _WINDOW = timedelta(seconds=WINDOW_S)
 STALE_AFTER = timedelta(hours=24)
@@ -48,6 +57,31 @@ class AlarmFilter:
     shelved: bool | None = False
     acknowledged: bool | None = None
     unknown_only: bool = False
+
+    def checked(self) -> AlarmFilter:
+        """The filter itself, for those who typed it.
+
+        Raises:
+            WordNotValid: when its state, severity or event type is none.
+        """
+        for word, words in ((self.state, AlarmState), (self.severity, Severity)):
+            if word and word not in set(words):
+                raise WordNotValid(f"{word[:60]} is none of {', '.join(words)}.")
+        check_event_type(self.event_type)
+        return self
+
+
+def check_event_type(name: str) -> None:
+    """Do nothing for the name of an event type, of an unknown code (UNKNOWN_777), and for none.
+
+    Raises:
+        WordNotValid: when no event is called that, with those that are called nearly so.
+    """
+    known = {event.type for _, event in catalogue().items()} | {one.type for one in HEAD_END_TYPES.values()}
+    known.add(SILENT_METER)
+    if name and name not in known and not name.startswith(UNKNOWN_PREFIX):
+        near = difflib.get_close_matches(name.upper(), sorted(known), n=3)
+        raise WordNotValid(f"No event is called {name[:60]}{': perhaps ' + ', '.join(near) if near else ''}.")
 
 
 @dataclass(frozen=True, slots=True)

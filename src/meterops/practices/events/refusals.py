@@ -7,6 +7,10 @@ class AlarmUnknown(Refusal):
     """There is no such active alarm."""
 
 
+class WordNotValid(Refusal):
+    """A list is asked for by a word that nothing has; a misspelled one is no empty list."""
+
+
 class AlarmPageNotValid(Refusal):
     """A page of alarms is asked for by what the page before it answered."""
 
