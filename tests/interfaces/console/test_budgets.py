@@ -31,3 +31,13 @@ def test_no_page_has_more_script_than_its_budget(page: Path) -> None:
 
 def test_the_styles_keep_to_their_budget() -> None:
     assert compressed("app.css") <= STYLES
+
+
+def test_every_icon_that_a_page_names_is_in_the_sprite() -> None:
+    """One that is not draws nothing, and nobody says so."""
+    sprite = (STATIC / Path(assets.address_of("icons.svg")).name).read_text()
+    drawn = set(re.findall(r'id="([a-z0-9-]+)"', sprite))
+    sources = [path.read_text() for path in TEMPLATES.rglob("*.html")]
+    named = {name for text in sources for name in re.findall(r'(?:icon |icon_name=)"([a-z0-9-]+)"', text)}
+    assert named
+    assert named <= drawn, named - drawn
