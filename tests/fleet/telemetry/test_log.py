@@ -55,12 +55,26 @@ def test_rows_keep_their_numbers_through_maintenance(lake: telemetry.Lake) -> No
         assert telemetry.rows_after(lake, "events", -1).rows == before
 
 
-def test_what_waits_in_the_catalog_comes_into_files(lake: telemetry.Lake) -> None:
-    say(lake, [3, 1, 2], NOON)
-    assert not lake.query("SELECT * FROM ducklake_list_files('lake', 'events')").fetchall()
+def files_of(lake: telemetry.Lake) -> int:
+    return len(lake.query("SELECT * FROM ducklake_list_files('lake', 'events')").fetchall())
+
+
+def test_a_commit_of_one_row_is_a_file(lake: telemetry.Lake) -> None:
+    say(lake, [3], NOON)
+    assert files_of(lake) == 1
+
+
+def test_what_lakes_from_before_kept_in_the_catalog_comes_into_files(config: telemetry.LakeConfig) -> None:
+    old = telemetry.Lake(config)
+    old.query("CALL lake.set_option('data_inlining_row_limit', 10)")
+    say(old, [3, 1, 2], NOON)
+    assert not files_of(old)
+    old.close()
+    lake = telemetry.Lake(config)
     look_after(lake)
-    assert len(lake.query("SELECT * FROM ducklake_list_files('lake', 'events')").fetchall()) == 1
+    assert files_of(lake) == 1
     assert telemetry.rows_after(lake, "events", -1).rows.column("end_device_id").to_pylist() == [1, 2, 3]
+    lake.close()
 
 
 def test_a_lake_from_before_is_no_longer_sorted_where_it_is_a_log(config: telemetry.LakeConfig) -> None:

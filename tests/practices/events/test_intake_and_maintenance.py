@@ -53,7 +53,7 @@ def test_between_two_looks_everything_may_be_merged_and_expire(plant: Plant, see
     said: Counter[int] = Counter()
     repeated, fewest = 0, 0
     for _ in range(15):
-        chosen = dice.sample(devices, dice.choice((3, 30)))  # a few rows wait in the catalog, more are a file at once
+        chosen = dice.sample(devices, dice.choice((3, 30)))
         plant.events(chosen, COVER_OFF, log=FRAUD_LOG)
         said.update(chosen)
         if dice.random() < 0.3:

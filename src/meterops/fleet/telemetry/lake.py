@@ -68,12 +68,13 @@ class Lake:
             _create_tables(self._connection)
 
     def _attach(self) -> None:
-        data = f"{self.config.folder}/data/"
+        # Every commit is a file: rows kept in the catalog are missed by who reads while they are flushed from there to a file.
+        options = f"DATA_PATH '{_quoted(self.config.folder)}/data/', DATA_INLINING_ROW_LIMIT 0"
         if self.config.is_embedded:
             catalog = f"ducklake:sqlite:{self.config.folder}/catalog.sqlite"
-            options = f"DATA_PATH '{_quoted(data)}', META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT {BUSY_TIMEOUT_MS}"
+            options += f", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT {BUSY_TIMEOUT_MS}"
         else:
-            catalog, options = f"ducklake:postgres:{self.config.catalog}", f"DATA_PATH '{_quoted(data)}'"
+            catalog = f"ducklake:postgres:{self.config.catalog}"
             self._connection.execute("SET ducklake_max_retry_count = 100")
             self._connection.execute("SET ducklake_retry_wait_ms = 20")
             self._connection.execute("SET ducklake_retry_backoff = 1.3")

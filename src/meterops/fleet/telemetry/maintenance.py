@@ -24,9 +24,9 @@ class LakeFinding:
 
 
 def maintain(lake: Lake, *, now: datetime) -> None:
-    """Write what waits in the catalog to files, merge adjacent files, expire snapshots nobody reads any more, and delete old files.
+    """Merge adjacent files, expire snapshots nobody reads any more, and delete old files.
 
-    A commit of a few rows goes into the catalog itself, and stays there for ever if nobody flushes it.
+    Lakes made before kept commits of a few rows in the catalog itself: those are written to files first.
     Each step takes the write lock by itself, so that workers get their turn in between.
     """
     expire = _stamp(now - SNAPSHOTS_KEPT)
