@@ -17,6 +17,7 @@ LAPTOP: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "lake": ((),),
     "simulator_physics": (("--meters", "1000"), ("--meters", "10000")),
     "queue": ((),),
+    "live": ((),),
     "flood": (("--meters", "10000"), ("--meters", "100000")),
     "read_fleet": (("--meters", "1000"), ("--meters", "10000")),
     "storm": (("--meters", "10000", "--seeds", "20"), ("--meters", "100000", "--seeds", "20")),

@@ -48,7 +48,7 @@ const steps: uPlot.Series.PathBuilder = (plot, series, from, to) => {
     stroke.lineTo(plot.valToPos(at + width, "x", true), y);
     isDown = true;
   }
-  return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 0 };
+  return { stroke, fill: null, clip: null, band: null, flags: 0 };
 };
 
 class Chart {

@@ -6,6 +6,7 @@ type Refresh = (element: HTMLElement) => void;
 
 const root = document.documentElement;
 const EACH_MS = 1000;
+const TOGETHER_MS = 50; // hints of one change come one after the other
 const due = new Map<string, number>();
 let lastAt = Date.now();
 
@@ -17,7 +18,7 @@ function cares(element: HTMLElement, topic: string, ref: string): boolean {
 function schedule(element: HTMLElement, refresh: Refresh): void {
   const name = element.id;
   if (due.has(name)) return;
-  const wait = Number(element.dataset.liveEvery ?? EACH_MS);
+  const nextAt = Number(element.dataset.refreshedAt ?? -EACH_MS) + Number(element.dataset.liveEvery ?? EACH_MS);
   due.set(
     name,
     window.setTimeout(() => {
@@ -26,7 +27,7 @@ function schedule(element: HTMLElement, refresh: Refresh): void {
       if (!now) return;
       if (document.hidden || now.querySelector("details.pop[open]")) now.dataset.stale = "true";
       else refresh(now);
-    }, now() - Number(element.dataset.refreshedAt ?? 0) > wait ? 50 : wait),
+    }, Math.max(TOGETHER_MS, nextAt - now())),
   );
 }
 
