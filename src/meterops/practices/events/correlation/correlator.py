@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from meterops.practices.events.correlation.evidence import NEVER, EvidenceBook, Floats
+from meterops.practices.events.correlation.columns import Floats, each_once
+from meterops.practices.events.correlation.evidence import NEVER, EvidenceBook, Standing
 from meterops.practices.events.correlation.phases import PhaseWatch
-from meterops.practices.events.correlation.scan import RootScan, each_once
+from meterops.practices.events.correlation.scan import RootScan
 from meterops.practices.events.correlation.settings import CorrelationSettings
 from meterops.practices.events.correlation.situations import (
     PHASE_WORDS,
@@ -68,6 +69,8 @@ class _Situation:
     returned_at: float = NEVER
     first_return_at: float = NEVER
     seen_answer_at: float = NEVER
+    counted_at: int = 0
+    """The step at which its figures were last counted; what is stored begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Correlator:
         self._arrivals: deque[tuple[float, int]] = deque()
         self._fed = 0
         self._forgotten_at = NEVER
+        self._step = 0
         self._use(topology)
         if state is not None:
             self._restore(state)
@@ -136,6 +140,7 @@ class Correlator:
 
     def advance(self, now: float) -> list[SituationChange]:
         """Bring the situations up to `now` and tell what changed."""
+        self._step += 1
         self._weigh_storm(now)
         self._forget(now)
         candidates = self._candidates()
@@ -169,14 +174,13 @@ class Correlator:
         Returns the ids of those that said so at least `hold_s` seconds ago, and when they did (epoch seconds).
         """
         book = self._book
-        is_down = book.down_at > book.lit_at
         if evidence is Evidence.DOWN:
-            said_at, alone = book.down_at, is_down
+            said_at, alone = book.down_at, book.standing == Standing.DARK
         elif evidence is Evidence.SILENT:
-            said_at, alone = book.silent_at, ~is_down & (book.silent_at > book.lit_at)
+            said_at, alone = book.silent_at, book.standing == Standing.SILENT
         else:
-            said_at = self._phases.since(np.arange(len(is_down), dtype=np.int32), evidence - Evidence.L1_LOST)
-            alone = ~is_down & (said_at > NEVER)
+            said_at = self._phases.since(np.arange(len(self.topology), dtype=np.int32), evidence - Evidence.L1_LOST)
+            alone = (book.standing != Standing.DARK) & (said_at > NEVER)
         places = np.flatnonzero(alone & (said_at < now - hold_s) & ~self._accounted_for(now))
         return self.topology.node_id[places], said_at[places]
 
@@ -258,7 +262,7 @@ class Correlator:
         self._take_told(json.loads(outline))
 
     def _plain(self, one: _Situation) -> dict[str, Any]:
-        return {**asdict(one), "place": int(self.topology.node_id[one.place])}
+        return {**asdict(one), "place": int(self.topology.node_id[one.place]), "counted_at": 0}
 
     def _restore(self, state: bytes) -> None:
         with np.load(io.BytesIO(state), allow_pickle=False) as saved:
@@ -300,6 +304,7 @@ class Correlator:
         self._book = EvidenceBook(n)
         self._explained = np.zeros(n, bool)
         self._explained_by: frozenset[int] = frozenset()
+        self._stirred = {tree: np.full(n, self._step, np.int64) for tree in TreeName}
         electrical, communication = topology.tree("ELECTRICAL"), topology.tree("COMMUNICATION")
         weight = np.ones(n, np.float64) if topology.delivery is None else topology.delivery.astype(np.float64)
         self._chance = weight * self.settings.delivery
@@ -329,6 +334,7 @@ class Correlator:
     def _take(self, places: Places, evidence: NDArray[np.int8], times: NDArray[np.float64]) -> None:
         if not len(places):
             return
+        self._stir(places)
         self._phases.note(places, evidence, times)
         # Who misses a phase runs, but may say so while it goes dark, so that contradicts nothing; who has it back runs for sure.
         evidence = np.where(evidence >= Evidence.L1_BACK, Evidence.ANSWERED, evidence).astype(np.int8)
@@ -347,6 +353,16 @@ class Correlator:
             self._gasps.answer(sure, book.lit_at[sure])
             self._dark.answer(sure, book.lit_at[sure])
             self._cut.answer(lit, book.lit_at[lit])
+
+    def _stir(self, places: Places) -> None:
+        """Remember that figures of whatever stands above may be other than they were."""
+        for name, stirred in self._stirred.items():
+            above = self.topology.tree(name).parent
+            nodes = places
+            while len(nodes):
+                stirred[nodes] = self._step
+                nodes = above[nodes]
+                nodes = nodes[nodes >= 0]
 
     def _differ(
         self,
@@ -430,21 +446,25 @@ class Correlator:
         gasped = self._gasps.roots().tolist()
         gasped, halved = self._without_phases(gasped) if not self._phases.is_quiet else (gasped, [])
         self._explain_silence([*gasped, *halved])
-        dark = [
-            self._heard_candidate(place, SituationKind.OUTAGE, self._gasps.heard[place], self._gasps.margin[place])
-            for place in gasped
-        ]
-        for place in halved:
-            leaves = self.topology.tree("ELECTRICAL").leaves(place)
-            heard = int((self._book.is_down(leaves) | self._phases.is_missing(leaves)).sum())
-            margin = max(self._phases.margin(place), float(self._gasps.margin[place]))
-            dark.append(self._heard_candidate(place, SituationKind.PHASE, heard, margin))
+        dark = self._heard_candidates(
+            gasped, SituationKind.OUTAGE, self._gasps.heard[gasped], self._gasps.margin[gasped]
+        )
+        if halved:
+            leaves = [self.topology.tree("ELECTRICAL").leaves(place) for place in halved]
+            heard = [int((self._book.is_down(each) | self._phases.is_missing(each)).sum()) for each in leaves]
+            margin = np.maximum([self._phases.margin(place) for place in halved], self._gasps.margin[halved])
+            dark += self._heard_candidates(halved, SituationKind.PHASE, np.array(heard, np.float64), margin)
         return dark + self._silent_candidates()
 
-    def _heard_candidate(self, place: int, kind: SituationKind, heard: float, margin: float) -> _Candidate:
-        score = self._score(0.0, heard * -math.log(self._gasps.noise) - self.settings.root_cost)
-        confidence = self._confidence(TreeName.ELECTRICAL, place, margin)
-        return _Candidate(TreeName.ELECTRICAL, place, kind, score, confidence)
+    def _heard_candidates(
+        self, places: list[int], kind: SituationKind, heard: Floats, margin: Floats
+    ) -> list[_Candidate]:
+        scores = _score(0.0, heard * -math.log(self._gasps.noise) - self.settings.root_cost)
+        confidences = self._confidence(TreeName.ELECTRICAL, places, margin)
+        return [
+            _Candidate(TreeName.ELECTRICAL, place, kind, score, confidence)
+            for place, score, confidence in zip(places, scores.tolist(), confidences.tolist(), strict=True)
+        ]
 
     def _without_phases(self, gasped: list[int]) -> tuple[list[int], list[int]]:
         """Which roots of gasps are dark, and at which nodes a phase is missing.
@@ -480,11 +500,11 @@ class Correlator:
             quiet = float(-np.log1p(-self._chance[leaves].clip(0, 0.99)).sum())
             alone = len(leaves) - sum(self._covered(electrical.leaves(other), leaves) for other in rivals)
             power = self.settings.root_cost * len(rivals) + quiet + alone * -math.log(self._dark.noise)
-            score = self._score(power, self.settings.root_cost)
+            score = float(_score(power, self.settings.root_cost))
             if score > 0.5 and rivals:
                 continue
             lost.update(rivals)
-            confidence = self._confidence(TreeName.COMMUNICATION, place, self._cut.margin[place])
+            confidence = float(self._confidence(TreeName.COMMUNICATION, place, self._cut.margin[place]))
             found.append(_Candidate(TreeName.COMMUNICATION, place, SituationKind.COMMUNICATION, score, confidence))
         for place in dark:
             if place in lost:
@@ -493,8 +513,8 @@ class Correlator:
             quiet = float(-np.log1p(-self._chance[leaves].clip(0, 0.99)).sum())
             cover = sum(self.settings.root_cost for other in cut if np.isin(leaves, silent_below[other]).all())
             other = cover or len(leaves) * -math.log(self._cut.noise)
-            score = self._score(self.settings.root_cost + quiet, other)
-            confidence = self._confidence(TreeName.ELECTRICAL, place, self._dark.margin[place])
+            score = float(_score(self.settings.root_cost + quiet, other))
+            confidence = float(self._confidence(TreeName.ELECTRICAL, place, self._dark.margin[place]))
             found.append(_Candidate(TreeName.ELECTRICAL, place, SituationKind.OUTAGE, score, confidence))
         return found
 
@@ -504,13 +524,9 @@ class Correlator:
     def _covered(self, below: Places, leaves: Places) -> int:
         return int(np.isin(leaves, below).sum())
 
-    @staticmethod
-    def _score(power_cost: float, communication_cost: float) -> float:
-        return 1.0 / (1.0 + math.exp(max(-60.0, min(60.0, (power_cost - communication_cost) / _TEMPER))))
-
-    def _confidence(self, tree: TreeName, place: int, margin: float) -> float:
-        sure = 1.0 - math.exp(-max(0.0, float(margin)) / self.settings.root_cost)
-        return round(sure * self.topology.mean_confidence(tree, place), 3)
+    def _confidence(self, tree: TreeName, places: int | list[int], margin: Floats) -> Floats:
+        sure = -np.expm1(-np.maximum(0.0, margin) / self.settings.root_cost)
+        return np.asarray(np.round(sure * self.topology.mean_confidence(tree, places), 3))
 
     # Situations.
 
@@ -575,6 +591,8 @@ class Correlator:
             key = (one.tree, one.place)
             if key in by_place:
                 taken[key] = one.id
+                if one.kind is not by_place[key].kind:
+                    one.counted_at = 0
                 one.kind, one.power_score = by_place[key].kind, by_place[key].power_score
                 one.confidence = by_place[key].confidence
             else:
@@ -687,28 +705,31 @@ class Correlator:
         for one in self._situations.values():
             if one.id in told or now - one.told_at < self.settings.report_every_s:
                 continue
+            if self._stirred[one.tree][one.place] < one.counted_at:
+                one.told_at = now
+                continue
             before = one.told
             change = self._change(Change.CHANGED, one, now)
             if one.told != before:
                 changes.append(change)
 
     def _masks(self, one: _Situation, leaves: Places) -> tuple[NDArray[np.bool_], ...]:
-        book = self._book
-        down_at, lit_at = book.down_at[leaves], book.lit_at[leaves]
-        heard = down_at > lit_at
-        silent = (book.silent_at[leaves] > lit_at) & ~heard
+        """Which leaves are heard, silent, answered since, and restored: answered after they were heard."""
+        book, standing = self._book, self._book.standing[leaves]
+        heard, silent, answered = standing == Standing.DARK, standing == Standing.SILENT, standing == Standing.LIT
         if one.kind is SituationKind.PHASE:
             heard |= self._phases.is_missing(leaves)
-        answered = (lit_at > one.started_at) & ~heard & ~silent
-        was_heard = down_at > NEVER
-        if not self._phases.is_quiet:
-            was_heard |= self._phases.has_missed(leaves)
-        return heard, silent, answered, answered & was_heard
+        restored = answered.copy()
+        if answered.any():
+            answered &= (book.lit_at[leaves] > one.started_at) & ~heard
+            was_heard = (book.down_at[leaves] > NEVER) | self._phases.has_missed(leaves)
+            restored = answered & was_heard
+        return heard, silent, answered, restored
 
     def _change(self, change: Change, one: _Situation, now: float) -> SituationChange:
         leaves = self.topology.tree(one.tree).leaves(one.place)
         heard, silent, answered, restored = (int(np.count_nonzero(mask)) for mask in self._masks(one, leaves))
-        one.told, one.told_at = (heard, silent, answered, restored), now
+        one.told, one.told_at, one.counted_at = (heard, silent, answered, restored), now, self._step
         return SituationChange(
             change=change,
             situation_id=one.id,
@@ -727,6 +748,10 @@ class Correlator:
             confidence=one.confidence,
             phases=self._phases.names(leaves) if one.kind is SituationKind.PHASE else "",
         )
+
+
+def _score(power_cost: float, communication_cost: float | Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(np.clip((power_cost - communication_cost) / _TEMPER, -60.0, 60.0))))
 
 
 def _known(places: Places, words: NDArray[np.int8], times: Floats) -> tuple[Places, NDArray[np.int8], Floats]:

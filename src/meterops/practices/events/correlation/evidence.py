@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import numpy as np
 from numpy.typing import NDArray
 
+from meterops.practices.events.correlation.columns import Floats
 from meterops.practices.events.correlation.situations import Evidence
 from meterops.practices.events.correlation.topology import Places
 
-Floats = NDArray[np.float64]
 NEVER = -np.inf
 
 
+class Standing(IntEnum):
+    """What follows for a meter from its latest word."""
+
+    UNHEARD = 0
+    DARK = 1
+    SILENT = 2
+    LIT = 3
+
+
 class EvidenceBook:
-    """Times by place (n), `NEVER` where there is none. The latest word on a meter counts, in whatever order words arrive."""
+    """Times by place (n), `NEVER` where there is none. The latest word on a meter counts, in whatever order words arrive.
+
+    `standing` (n) follows from the times; an octet a meter, it is looked at far oftener than they are.
+    """
 
     def __init__(self, size: int) -> None:
+        self.standing = np.zeros(size, np.int8)
         self.down_at = np.full(size, NEVER)
         self.lit_at = np.full(size, NEVER)
         self.silent_at = np.full(size, NEVER)
@@ -23,11 +38,11 @@ class EvidenceBook:
 
     def is_down(self, places: Places) -> NDArray[np.bool_]:
         """Whose last word is that it lost supply."""
-        return self.down_at[places] > self.lit_at[places]
+        return np.asarray(self.standing[places] == Standing.DARK)
 
     def is_silent(self, places: Places) -> NDArray[np.bool_]:
         """Who failed to answer since, and did not say that it is dark."""
-        return (self.silent_at[places] > self.lit_at[places]) & ~self.is_down(places)
+        return np.asarray(self.standing[places] == Standing.SILENT)
 
     def is_tried(self, places: Places) -> NDArray[np.bool_]:
         """Whom somebody tried to reach, as far as is remembered."""
@@ -46,7 +61,16 @@ class EvidenceBook:
         ):
             if chosen.any():
                 np.maximum.at(column, places[chosen], times[chosen])
+        self._settle(places)
 
     def forget(self, places: Places) -> None:
         """Forget that these were dark, silent or tried."""
         self.down_at[places] = self.silent_at[places] = self.tried_at[places] = NEVER
+        self._settle(places)
+
+    def _settle(self, places: Places) -> None:
+        lit_at = self.lit_at[places]
+        standing = np.where(lit_at > NEVER, Standing.LIT, Standing.UNHEARD)
+        standing[self.silent_at[places] > lit_at] = Standing.SILENT
+        standing[self.down_at[places] > lit_at] = Standing.DARK
+        self.standing[places] = standing

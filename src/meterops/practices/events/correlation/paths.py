@@ -6,14 +6,11 @@ For every node and every path below it one group counts who could be heard and w
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from meterops.practices.events.correlation.topology import Places, TreeIndex, each_of
-
-Floats = NDArray[np.float64]
+from meterops.practices.events.correlation.columns import Floats, each_of, each_once, sum_by
+from meterops.practices.events.correlation.topology import Places, TreeIndex
 
 
 class PathGroups:
@@ -28,11 +25,13 @@ class PathGroups:
         paths, path_of = np.unique(path[leaves], return_inverse=True)
         span = max(len(paths), 1)
         keys = tree.parent[leaves].astype(np.int64) * span + path_of
-        known = each = np.unique(keys)
-        while len(each):
-            up = tree.parent[each // span]
-            each = np.unique(up[up >= 0].astype(np.int64) * span + (each % span)[up >= 0])
-            known = np.union1d(known, each)
+        level = each_once(keys)
+        levels = [level]
+        while len(level):
+            up = tree.parent[level // span]
+            level = each_once(up[up >= 0].astype(np.int64) * span + (level % span)[up >= 0])
+            levels.append(level)
+        known = each_once(np.concatenate(levels))
         node = known // span
         above = tree.parent[node]
         self.up = np.where(above >= 0, np.searchsorted(known, above.astype(np.int64) * span + known % span), -1)
@@ -58,16 +57,3 @@ class PathGroups:
             groups, amounts = sum_by(groups, amounts)
             column[groups] += amounts
             groups = self.up[groups]
-
-
-def sum_by(keys: NDArray[Any], amounts: Floats) -> tuple[NDArray[Any], Floats]:
-    """Keys that are none (below 0) left out, each of the others once, ascending, with the sums of its rows of amounts."""
-    known = keys >= 0
-    if not known.all():
-        keys, amounts = keys[known], amounts[known]
-    if not len(keys):
-        return keys, amounts
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    return keys[starts], np.add.reduceat(amounts[order], starts)

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from meterops.practices.events.correlation.evidence import NEVER, Floats
-from meterops.practices.events.correlation.scan import RootScan, each_once
+from meterops.practices.events.correlation.columns import Floats, each_once
+from meterops.practices.events.correlation.evidence import NEVER
+from meterops.practices.events.correlation.scan import RootScan
 from meterops.practices.events.correlation.settings import CorrelationSettings
 from meterops.practices.events.correlation.situations import PHASE_WORDS, Evidence
 from meterops.practices.events.correlation.topology import Places, TreeIndex

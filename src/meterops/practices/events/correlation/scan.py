@@ -15,16 +15,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from meterops.practices.events.correlation.paths import PathGroups, sum_by
+from meterops.practices.events.correlation.columns import Floats, each_of, each_once, latest, sum_by
+from meterops.practices.events.correlation.paths import PathGroups
 from meterops.practices.events.correlation.settings import CorrelationSettings
-from meterops.practices.events.correlation.topology import Places, TreeIndex, each_of
+from meterops.practices.events.correlation.topology import Places, TreeIndex
 
-Floats = NDArray[np.float64]
 _NOISE_STEP = 2.0
 _NEAR = 0.25
 _MUTE_STEP = 4.0
 _MUTE_PRIOR = 10.0
 """How many groups of meters the first opinion on mute paths is worth."""
+_TINY = 1e-300
+"""Stands for nothing in a logarithm, which is multiplied by nothing then."""
 _PRIOR = 1000.0
 """How many quiet meters the first opinion on noise is worth: a small fleet has no few strays, it has too few meters to tell."""
 
@@ -60,7 +62,9 @@ class RootScan:
         self.margin = np.zeros(n)
         """How much cheaper "failed" is than what its children say, for chosen nodes."""
         self._touched: list[Places] = []
-        self._tops = np.flatnonzero(tree.parent < 0)
+        self._roots = np.zeros(0, np.intp)
+        self._inner = np.flatnonzero(~tree.is_leaf & (tree.leaf_count > 0))
+        self._tops = self._inner[tree.parent[self._inner] < 0]
         self._leaves = float(tree.is_leaf.sum())
         self._groups = None if expected is None or path is None else PathGroups(tree, path, expected)
         self.mute = settings.least_mute
@@ -102,20 +106,22 @@ class RootScan:
             hung = nodes >= 0
             nodes, times = nodes[hung], times[hung]
             if len(nodes):
-                nodes, times = _latest(nodes, times)
+                nodes, times = latest(nodes, times)
         self._touch(leaves)
 
     def roots(self) -> NDArray[np.intp]:
         """Bring the explanation up to date and return the topmost failed nodes."""
+        if not self._touched:
+            return self._roots
         self._explain()
-        found = self._topmost()
-        noise, mute = self._learned_noise(found), self._learned_mute()
+        self._roots = self._topmost()
+        noise, mute = self._learned_noise(self._roots), self._learned_mute()
         if (noise, mute) != (self.noise, self.mute):
             self.noise, self.mute = noise, mute
             self._touched.append(np.flatnonzero(self._own > 0).astype(np.int32))
             self._explain()
-            found = self._topmost()
-        return found
+            self._roots = self._topmost()
+        return self._roots
 
     def answered_at(self, node: int) -> float:
         """When a meter below a node last answered."""
@@ -194,7 +200,10 @@ class RootScan:
         self, nodes: Places, owner: NDArray[np.int64], is_quiet: NDArray[np.bool_], tells: NDArray[np.bool_]
     ) -> None:
         """Count groups of lowest nodes that are certainly dark: those that are mute, and all that would show it."""
-        sure = (self.heard[nodes] >= self.settings.least_heard) & self._is_lowest[nodes]
+        lowest = self._is_lowest[nodes]
+        if not lowest.any():
+            return
+        sure = (self.heard[nodes] >= self.settings.least_heard) & lowest
         counts = np.stack(
             (
                 np.bincount(owner, weights=is_quiet & tells, minlength=len(nodes)) * sure,
@@ -255,13 +264,13 @@ class RootScan:
         return np.asarray(np.bincount(child, weights=cost, minlength=len(children)), np.float64)
 
     def _topmost(self) -> NDArray[np.intp]:
-        found = np.flatnonzero(self.chosen)
+        found = self._inner[self.chosen[self._inner]]
         at = self.tree.parent[found]
-        covered = np.zeros(len(found), bool)
-        while (hung := at >= 0).any():
-            covered |= hung & self.chosen[at]
-            at = np.where(hung, self.tree.parent[at], -1)
-        return found[~covered]
+        while (at >= 0).any():
+            free = (at < 0) | ~self.chosen[at]
+            found, at = found[free], at[free]
+            at = np.where(at >= 0, self.tree.parent[at], -1)
+        return found
 
     def _learned_noise(self, roots: NDArray[np.intp]) -> float:
         """The share of meters heard that no root explains, in steps: each change computes everything anew."""
@@ -295,20 +304,5 @@ def _entropy(heard: Floats, expected: Floats) -> Floats:
     """-log of the probability of h out of n at the rate that fits best, in nats."""
     rest = np.maximum(expected - heard, 0.0)
     n = np.maximum(expected, 1e-9)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cost = -np.where(heard > 0, heard * np.log(heard / n), 0.0) - np.where(rest > 0, rest * np.log(rest / n), 0.0)
-    return np.asarray(cost)
-
-
-def each_once(nodes: Places) -> Places:
-    """Sorted, without repetitions; for arrays of this kind several times as fast as `np.unique`."""
-    nodes = np.sort(nodes)
-    return nodes[np.r_[True, nodes[1:] != nodes[:-1]]] if len(nodes) else nodes
-
-
-def _latest(nodes: Places, times: Floats) -> tuple[Places, Floats]:
-    """Each node once, with its latest time."""
-    order = np.lexsort((times, nodes))
-    nodes, times = nodes[order], times[order]
-    last = np.r_[nodes[1:] != nodes[:-1], True]
-    return nodes[last], times[last]
+    cost = heard * np.log(np.maximum(heard, _TINY) / n) + rest * np.log(np.maximum(rest, _TINY) / n)
+    return np.asarray(-cost)

@@ -83,14 +83,6 @@ class TreeIndex:
         self.first = np.r_[0, np.cumsum(counts)]
 
 
-def each_of(first: NDArray[np.int64], nodes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where a node's entries are `first[v]:first[v + 1]`: the entries of nodes, and whose each is, as a place in `nodes`."""
-    counts = first[nodes + 1] - first[nodes]
-    owner = np.repeat(np.arange(len(nodes)), counts)
-    offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return first[nodes][owner] + offset, owner
-
-
 def _without_cycles(parent: Places) -> Places:
     """Nodes that no top is above get none: what a wrong file holds must not hang a process."""
     up = parent.astype(np.int32).copy()
@@ -155,15 +147,15 @@ class Topology:
             self._trees[name] = TreeIndex(parent, self.is_meter)
         return self._trees[name]
 
-    def mean_confidence(self, name: str, node: int) -> float:
-        """How sure the links of the meters below a node are on average; 1 where nothing is known of that."""
+    def mean_confidence(self, name: str, nodes: int | list[int]) -> NDArray[np.float64]:
+        """How sure the links of the meters below each node are on average; 1 where nothing is known of that."""
         if self.confidence is None:
-            return 1.0
+            return np.ones(np.shape(nodes))
         tree = self.tree(name)
         if name not in self._sums:
             self._sums[name] = np.r_[0.0, np.cumsum(self.confidence[tree.leaf_at], dtype=np.float64)]
-        lo, hi = tree.lo[node], tree.hi[node]
-        return float((self._sums[name][hi] - self._sums[name][lo]) / max(hi - lo, 1))
+        lo, hi = tree.lo[nodes], tree.hi[nodes]
+        return np.asarray((self._sums[name][hi] - self._sums[name][lo]) / np.maximum(hi - lo, 1))
 
     def places(self, ids: Ids) -> Places:
         """Where ids stand, -1 for those that are no meter of this topology."""
