@@ -102,6 +102,21 @@ async def test_garbage_is_counted_kept_and_ends_its_connection_only(lake: teleme
         assert all(frame.fault for frame in desk.frames if frame.apdu != PLAIN_PUSH)
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_what_was_whole_before_garbage_is_taken(lake: telemetry.Lake, transport: str) -> None:
+    octets = framed(PLAIN_PUSH) + framed(PLAIN_PUSH) + b"GET / HTTP/1.1\r\n\r\n"
+    async with listening(lake) as (listener, desk):
+        if transport == "tcp":
+            await send(listener.port, octets)
+        else:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(octets, ("127.0.0.1", listener.port))
+        await until(lambda: len(desk.frames) == 3)
+        assert [bool(frame.fault) for frame in desk.frames] == [False, False, True]
+        assert desk.frames[0].apdu == desk.frames[1].apdu == PLAIN_PUSH
+        assert listener.figures.dropped["broken framing"] == 1
+
+
 async def test_a_frame_that_never_ends_is_cut_off_and_a_dripping_one_taken(lake: telemetry.Lake) -> None:
     async with listening(lake, idle_timeout_s=0.4) as (listener, desk):
         whole = framed(PLAIN_PUSH)

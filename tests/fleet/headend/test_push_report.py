@@ -82,6 +82,17 @@ def test_what_a_killed_listener_had_taken_is_stored_once(lake: telemetry.Lake, t
     assert dict(again.store([PushFrame(one.apdu, one.transport, one.peer, at + 60) for one in frames])) == {"replay": 6}
 
 
+def test_of_very_many_frames_of_nobody_only_the_beginning_is_kept(lake: telemetry.Lake) -> None:
+    at = utc_now().timestamp()
+    frames = [PushFrame(b"\xc1" + bytes(999), "udp", "192.0.2.9:4059", at + n / 1000) for n in range(300)]
+    assert dict(PushDesk(lake).store(frames)) == {"undecodable": 300}
+    sizes = lake.query(
+        "SELECT octet_length(payload), count(*) FROM lake.notifications GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    assert sizes == [(64, 100), (1000, 200)]
+    assert not PushDesk(lake).take_over(frames), "those are known again by their beginning"
+
+
 def test_listeners_tell_what_they_turned_away(lake: telemetry.Lake) -> None:
     now = utc_now()
     status = {"port": 4060, "connections": 7, "frames_total": 12, "dropped": {"too many connections": 3}}

@@ -12,6 +12,7 @@ import resource
 import socket
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -249,17 +250,19 @@ class _Stream(asyncio.Protocol):
             return
         self._listener.heard(self)
         self._restart_idle_timer()
+        frames = 0
         try:
-            whole = [done for apdu in self._receiver.feed(data) if (done := self._blocks.feed(apdu)) is not None]
+            for apdu in _apdus(self._receiver, data):
+                if (whole := self._blocks.feed(apdu)) is not None:
+                    self._listener.take(PushFrame(whole, "tcp", self._peer, time.time()))
+                    frames += 1
         except DlmsError as error:
             self._listener.figures.dropped["broken framing"] += 1
             self._listener.take(PushFrame(data[:2048], "tcp", self._peer, time.time(), fault=str(error)))
             self._hold(0)
             transport.abort()
             return
-        for apdu in whole:
-            self._listener.take(PushFrame(apdu, "tcp", self._peer, time.time()))
-        self._keep_to_its_share(len(whole))
+        self._keep_to_its_share(frames)
         self._hold(self._receiver.pending + self._blocks.pending)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -332,7 +335,8 @@ class _Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:
         receiver, peer, now = PushReceiver(), _peer_name(addr), time.time()
         try:
-            apdus = receiver.feed(data)
+            for apdu in _apdus(receiver, data):
+                self._listener.take(PushFrame(apdu, "udp", peer, now))
         except DlmsError as error:
             self._listener.figures.dropped["broken framing"] += 1
             self._listener.take(PushFrame(data[:2048], "udp", peer, now, fault=str(error)))
@@ -340,8 +344,13 @@ class _Datagrams(asyncio.DatagramProtocol):
         if receiver.pending:
             self._listener.figures.dropped["unfinished frame (datagram)"] += 1
             self._listener.take(PushFrame(data[:2048], "udp", peer, now, fault="the datagram ends within a frame"))
-        for apdu in apdus:
-            self._listener.take(PushFrame(apdu, "udp", peer, now))
+
+
+def _apdus(receiver: PushReceiver, data: bytes) -> Iterator[bytes]:
+    """The APDUs that octets complete; those before damage come before it is raised."""
+    while apdus := receiver.feed(data):
+        yield from apdus
+        data = b""
 
 
 def _peer_name(address: Any) -> str:

@@ -20,6 +20,10 @@ from meterops.protocols.dlms.security import KeyRing
 SENDERS_KEPT_S = 300.0
 SENDERS_KEPT = 200_000
 PAYLOAD_KEPT = 4096
+STRANGE_KEPT_WHOLE = 200
+"""Frames of nobody known of each batch, which is a second's: a flood of garbage must not fill the disk."""
+BEGINNING_KEPT = 64
+"""Octets of those beyond: who they claim to come from stands in them."""
 
 
 @dataclass(slots=True)
@@ -62,10 +66,20 @@ class _Rows:
     notifications: list[tuple[int, str, str, str, float, str, bytes, str]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     counters: dict[int, int] = field(default_factory=dict)
+    strange: int = 0
 
-    def note(self, frame: PushFrame, device: int, identity: str, outcome: str, detail: str = "") -> None:
-        """Keep the frame itself, whatever became of it."""
-        payload = frame.apdu[:PAYLOAD_KEPT]
+    def taken(self, frame: PushFrame, device: int, identity: str) -> None:
+        """Keep a frame whose rows are stored."""
+        self._note(frame, device, identity, "taken", "", PAYLOAD_KEPT)
+
+    def refuse(self, frame: PushFrame, device: int, identity: str, outcome: str, detail: str) -> None:
+        """Keep a frame of which no rows are stored; of very many of nobody known only their beginning."""
+        self.strange += not device
+        most = PAYLOAD_KEPT if device or self.strange <= STRANGE_KEPT_WHOLE else BEGINNING_KEPT
+        self._note(frame, device, identity, outcome, detail, most)
+
+    def _note(self, frame: PushFrame, device: int, identity: str, outcome: str, detail: str, most: int) -> None:
+        payload = frame.apdu[:most]
         self.notifications.append(
             (device, identity, frame.transport, frame.peer, frame.received_at, outcome, payload, detail[:500])
         )
@@ -73,7 +87,7 @@ class _Rows:
     def drop(self, frame: PushFrame, device: int, identity: str, reason: str, detail: str) -> None:
         """Keep a frame that is not believed or understood, and count it."""
         self.dropped[reason] += 1
-        self.note(frame, device, identity, reason, detail)
+        self.refuse(frame, device, identity, reason, detail)
 
 
 class PushDesk:
@@ -116,7 +130,7 @@ class PushDesk:
             return Counter()
         times = [frame.received_at for frame in frames]
         kept = telemetry.notifications_between(self._lake, min(times), max(times))
-        stored = [frame for frame in frames if (_microseconds(frame.received_at), frame.apdu[:PAYLOAD_KEPT]) in kept]
+        stored = [frame for frame in frames if _is_among(frame, kept)]
         self._keep_counters(stored)
         known = set(map(id, stored))
         return self.store([frame for frame in frames if id(frame) not in known])
@@ -185,7 +199,7 @@ class PushDesk:
         if device:
             for kind, value in values.registers:
                 rows.harvest.add_reading(device, kind.id, occurred, value)
-            rows.note(one.frame, device, identity, "taken")
+            rows.taken(one.frame, device, identity)
         else:
             rows.drop(one.frame, 0, identity, "unknown sender", "no end device is known by this name")
 
@@ -202,7 +216,7 @@ class PushDesk:
 
 def _receive(frame: PushFrame, rows: _Rows) -> flows.SealedPush | None:
     if frame.fault:
-        rows.note(frame, 0, "", "broken", frame.fault)
+        rows.refuse(frame, 0, "", "broken", frame.fault)
         return None
     try:
         return flows.receive_push(frame.apdu)
@@ -218,6 +232,11 @@ def _known_by_identity(identities: Iterable[str]) -> dict[str, tuple[int, bool]]
     known = inventory.ids_by_serial(identity for identity in identities if identity)
     keyed = credentials.keys_of(known.values())
     return {identity: (device, device in keyed) for identity, device in known.items()}
+
+
+def _is_among(frame: PushFrame, kept: set[tuple[int, bytes]]) -> bool:
+    at = _microseconds(frame.received_at)
+    return any((at, frame.apdu[:most]) in kept for most in (PAYLOAD_KEPT, BEGINNING_KEPT))
 
 
 def _microseconds(at: float) -> int:

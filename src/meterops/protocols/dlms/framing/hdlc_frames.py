@@ -179,11 +179,12 @@ class FrameReader:
     Damaged frames are dropped and counted (`damaged`), as the standard has it; with `strict` they raise `DecodeError`.
     """
 
-    __slots__ = ("_buffer", "_strict", "damaged")
+    __slots__ = ("_buffer", "_fault", "_strict", "damaged")
 
     def __init__(self, *, strict: bool = False) -> None:
         self._buffer = bytearray()
         self._strict = strict
+        self._fault: DecodeError | None = None
         self.damaged = 0
 
     @property
@@ -192,11 +193,24 @@ class FrameReader:
         return 0 if self._buffer == b"\x7e" else len(self._buffer)
 
     def feed(self, data: bytes) -> list[HdlcFrame]:
-        """Take octets and return the frames they complete."""
-        buffer = self._buffer
-        buffer += data
+        """Take octets and return the frames they complete.
+
+        Where damage is an error, what stands before it is given, and the next call raises.
+        """
+        if self._fault is not None:
+            raise self._fault
+        self._buffer += data
         frames: list[HdlcFrame] = []
-        start = 0
+        try:
+            self._read(frames)
+        except DecodeError as error:
+            if not frames:
+                raise
+            self._fault = error
+        return frames
+
+    def _read(self, frames: list[HdlcFrame]) -> None:
+        buffer, start = self._buffer, 0
         while (start := buffer.find(FLAG, start)) >= 0:
             while start + 1 < len(buffer) and buffer[start + 1] == FLAG:
                 start += 1
@@ -212,7 +226,6 @@ class FrameReader:
                 break
             start = self._take(buffer, start, ends, frames)
         del buffer[: start if start >= 0 else len(buffer)]
-        return frames
 
     def _take(self, buffer: bytearray, start: int, ends: int, frames: list[HdlcFrame]) -> int:
         """Decode one frame; returns where to look on."""

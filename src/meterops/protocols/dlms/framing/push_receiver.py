@@ -16,9 +16,10 @@ _CARRIES: Final = (FrameKind.UNNUMBERED_INFORMATION, FrameKind.INFORMATION)
 class PushReceiver:
     """Takes what one connection (or one datagram) brings and gives whole APDUs. Bounded by the longest APDU."""
 
-    __slots__ = ("_first", "_frames", "_segments", "_wrapper")
+    __slots__ = ("_fault", "_first", "_frames", "_segments", "_wrapper")
 
     def __init__(self) -> None:
+        self._fault: DecodeError | None = None
         self._first = b""
         self._wrapper: WrapperLink | None = None
         self._frames: FrameReader | None = None
@@ -32,7 +33,12 @@ class PushReceiver:
         return len(self._first) if inner is None else inner.pending + waiting
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take octets and return the APDUs they complete; `DecodeError` when they are neither framing, or damaged."""
+        """Take octets and return the APDUs they complete; `DecodeError` when they are neither framing, or damaged.
+
+        What was whole before the damage is given first, and the next call raises: call again, with nothing, until nothing comes.
+        """
+        if self._fault is not None:
+            raise self._fault
         if self._wrapper is None and self._frames is None:
             data, self._first = self._first + data, b""
             if not self._recognize(data):
@@ -59,8 +65,11 @@ class PushReceiver:
             segments = self._segments.setdefault(frame.source, bytearray())
             segments += frame.information
             if sum(len(one) for one in self._segments.values()) > MAX_APDU:
-                raise DecodeError(f"HDLC: an APDU of more than {MAX_APDU} octets in segments")
+                self._fault = DecodeError(f"HDLC: an APDU of more than {MAX_APDU} octets in segments")
+                break
             if not frame.segmented:
                 apdus.append(without_llc(bytes(segments)))
                 del self._segments[frame.source]
+        if self._fault is not None and not apdus:
+            raise self._fault
         return [apdu for apdu in apdus if apdu]

@@ -58,7 +58,10 @@ class WrapperLink:
         return LinkResult(self.take(data))
 
     def take(self, data: bytes) -> list[bytes]:
-        """Take octets from the peer and return the APDUs they complete."""
+        """Take octets from the peer and return the APDUs they complete.
+
+        `DecodeError` where what stands first is no frame; what stands before it is given, and the next call raises.
+        """
         buffer = self._buffer
         if not buffer and len(data) > HEADER_LENGTH and self._whole(data):
             return [data[HEADER_LENGTH:]]
@@ -66,7 +69,12 @@ class WrapperLink:
         apdus: list[bytes] = []
         start = 0
         while len(buffer) - start >= HEADER_LENGTH:
-            ends = start + HEADER_LENGTH + self._announced(buffer, start)
+            try:
+                ends = start + HEADER_LENGTH + self._announced(buffer, start)
+            except DecodeError:
+                if not apdus:
+                    raise
+                break
             if len(buffer) < ends:
                 break
             apdus.append(bytes(buffer[start + HEADER_LENGTH : ends]))
