@@ -13,8 +13,6 @@ import argparse
 import csv
 import os
 import resource
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -25,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report import finish, progress
+from benchmarks.state import own_state
 
 PER_TRANSFORMER: Final = 50
 TRANSFORMERS_A_FEEDER: Final = 20
@@ -44,12 +43,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="only the JSON line on stdout")
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="flood-"))
-    os.environ["METEROPS_DATA_DIR"] = str(folder)
-    try:
+    with own_state("flood") as folder:
         result = measure(folder, asked.meters, asked.minutes, asked.seed)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     finish(f"flood_{asked.meters}", result, json_only=asked.json)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from tests.browser.conftest import FLAGS, Server, chromium, free_port, ready, sign_in
+from tests.browser.conftest import FLAGS, Server, find_chromium, free_port, ready, sign_in
 
 from benchmarks.report import finish, progress
 
@@ -28,13 +28,16 @@ LONGEST_MS: Final = 60_000
 
 def measure(times: int) -> dict[str, Any]:
     """Everything, in one browser against one server."""
+    binary = find_chromium()
+    if not binary:
+        raise SystemExit("no Chromium on this machine: install it or name it in CHROMIUM")
     with tempfile.TemporaryDirectory(prefix="live-") as folder, sync_playwright() as playwright:
         server = Server(Path(folder), free_port())
         progress("seeding a fleet")
         server.run("act", "seed")
         numbers = json.loads(server.run("act", "outages", "0", str(2 * times + 1)))
         server.start()
-        browser = playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS.split())
+        browser = playwright.chromium.launch(executable_path=binary, headless=True, args=FLAGS.split())
         try:
             return _measure(browser, server, numbers)
         finally:

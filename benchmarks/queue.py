@@ -13,10 +13,7 @@ import argparse
 import csv
 import itertools
 import json
-import os
 import random
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -26,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import finish, progress
+from benchmarks.state import own_state
 
 PER_TRANSFORMER = 400
 PER_ROUTE = 500
@@ -37,12 +35,8 @@ ALARM_TYPES = ("SILENT_METER", "POWER_FAILURE", "VOLTAGE_SAG_L1", "METER_COVER_R
 def main() -> None:
     """Measure once and print."""
     options = _options()
-    folder = Path(tempfile.mkdtemp(prefix="queue-"))
-    os.environ["METEROPS_DATA_DIR"] = str(folder)
-    try:
+    with own_state("queue") as folder:
         result = measure(folder, options.meters, options.incidents, options.alarms)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     finish("queue", result, json_only=options.json)
 
 

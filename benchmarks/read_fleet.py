@@ -8,12 +8,9 @@ published figure of an open head-end: 15 million reads a day, which squeezed int
 """
 
 import argparse
-import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +22,7 @@ from typing import Any
 import psutil
 
 from benchmarks.report import finish, progress
+from benchmarks.state import own_state
 
 PUBLISHED_READS_PER_S = 521.0
 DAY = timedelta(days=1)
@@ -34,12 +32,8 @@ ROWS_A_DAY = 96
 def main() -> None:
     """Measure once and print."""
     options = _options()
-    folder = Path(tempfile.mkdtemp(prefix="read-fleet-"))
-    os.environ["METEROPS_DATA_DIR"] = str(folder)
-    try:
+    with own_state("read-fleet") as folder:
         result = measure(folder, options.meters, options.seed, options.sessions, options.port)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     finish(f"read_fleet_{options.meters}", result, json_only=options.json)
 
 

@@ -14,10 +14,7 @@ and situation. The peer in the same run is the rule that tools use: the highest 
 from __future__ import annotations
 
 import argparse
-import os
 import resource
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report import finish, progress
+from benchmarks.state import own_state
 from meterops.practices.events.correlation import Change, Correlator, Evidence, Topology
 from meterops.practices.events.correlation.topology import TreeIndex
 
@@ -299,12 +297,8 @@ def _quality(
 
 def end_to_end(meters: int, seed: int) -> dict[str, Any]:
     """Framed octets of ciphered pushes of a region's meters to stored events and situations, on this process's one core."""
-    folder = Path(tempfile.mkdtemp(prefix="storm-"))
-    os.environ["METEROPS_DATA_DIR"] = str(folder)
-    try:
+    with own_state("storm") as folder:
         return _end_to_end(folder, meters, seed)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_to_end(folder: Path, meters: int, seed: int) -> dict[str, Any]:

@@ -36,12 +36,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-def chromium() -> str:
-    """The browser of the machine: $CHROMIUM, or the usual places. Missing, it is a failure where CI=true."""
+def find_chromium() -> str:
+    """The browser of the machine: $CHROMIUM, or the usual places; empty where there is none."""
     found = os.environ.get("CHROMIUM") or next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
     )
-    if found and Path(found).exists():
+    return found if found and Path(found).exists() else ""
+
+
+def chromium() -> str:
+    """The browser of the machine. Missing, it is a failure where CI=true."""
+    if found := find_chromium():
         return found
     words = "no Chromium on this machine: install it or name it in CHROMIUM"
     if os.environ.get("CI") == "true":

@@ -356,7 +356,7 @@ def test_a_server_that_is_gone_is_noticed_and_its_return_too(
         expect(page.locator("[data-link-state]")).to_have_attribute("data-state", "live")
         expect(page.locator(".lost-bar")).to_be_hidden()
         own.stop(signal.SIGKILL)
-        expect(page.locator(".lost-bar")).to_be_visible()
+        expect(page.locator(".lost-bar")).to_be_visible(timeout=10_000)
         expect(page.locator("[data-link-words]")).to_contain_text("No data since")
         own.start()
         expect(page.locator("[data-link-state]")).to_have_attribute("data-state", "live", timeout=60_000)

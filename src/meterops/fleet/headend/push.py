@@ -69,11 +69,11 @@ class _Rows:
     strange: int = 0
 
     def taken(self, frame: PushFrame, device: int, identity: str) -> None:
-        """Keep a frame whose rows are stored."""
+        """Keep a frame that is taken."""
         self._note(frame, device, identity, "taken", "", PAYLOAD_KEPT)
 
     def refuse(self, frame: PushFrame, device: int, identity: str, outcome: str, detail: str) -> None:
-        """Keep a frame of which no rows are stored; of very many of nobody known only their beginning."""
+        """Keep a frame that is not taken; of very many of nobody known only their beginning."""
         self.strange += not device
         most = PAYLOAD_KEPT if device or self.strange <= STRANGE_KEPT_WHOLE else BEGINNING_KEPT
         self._note(frame, device, identity, outcome, detail, most)

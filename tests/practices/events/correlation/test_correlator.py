@@ -299,6 +299,31 @@ def test_any_evidence_in_any_order_keeps_the_books_right(said: list[tuple[int, E
         assert sorted(np.concatenate(parts).tolist()) == sorted(town.meters(node, tree))
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 340), st.sampled_from(list(Evidence)), st.floats(-5, 5), st.integers(0, 12)),
+        max_size=40,
+    )
+)
+def test_the_figures_told_last_are_those_of_the_members(said: list[tuple[int, Evidence, float, int]]) -> None:
+    """Whatever is said while an outage stands: figures are counted anew only of what was stirred, and none is missed."""
+    town = make_town()
+    stage = Stage(town)
+    stage.say(some(town.meters(town.feeders[0]), 0.88), DOWN)
+    stage.wait(12)
+    for meter, evidence, at, pause in said:
+        stage.say([1000 + meter], evidence, at=stage.now + at)
+        stage.wait(pause)
+    stage.wait(30)
+    told = {change.situation_id: change for change in stage.told}
+    for name in stage.correlator.open_roots():
+        members = stage.correlator.members(name)
+        assert members is not None
+        counted = len(members.heard), len(members.silent), len(members.answered)
+        assert (told[name].heard, told[name].silent, told[name].answered) == counted
+
+
 def test_a_cycle_in_the_links_hangs_nothing() -> None:
     parent = np.array([1, 0, 0, 2], np.int32)
     made = Topology(np.arange(4), parent, np.full(4, -1, np.int32), np.array([False, False, False, True]))
